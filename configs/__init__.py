@@ -1,0 +1,1 @@
+"""Published configurations, one file a claim; found by name from anywhere."""
