@@ -1,7 +1,7 @@
 """What a multiscale vision transformer is made of: plain numbers, and what follows from them.
 
-``Architecture`` holds the choices, under SlowFast's names in lower case; ``Architecture.block_specs`` derives the
-numbers of every block once, for the model, the FLOP count and the printed table alike. Nothing here needs torch.
+``Architecture`` holds the choices, under SlowFast's names in lower case; ``Architecture.block_specs`` derives
+the numbers of every block once, for the model, the FLOP count and the printed table alike. No torch is needed.
 
 MViT: Fan et al., "Multiscale Vision Transformers", 2021 (arXiv 2104.11227).
 MViTv2: Li et al., "MViTv2: Improved Multiscale Vision Transformers for Classification and Detection", 2022
@@ -58,8 +58,8 @@ class BlockSpec:
 class Architecture:
     """Every choice that makes one model; names are SlowFast's ``MVIT.*`` keys in lower case.
 
-    Lists are accepted wherever tuples are declared. The defaults are SlowFast's, except the patch padding, which is
-    the one all published models use.
+    Lists are accepted wherever tuples are declared. The defaults are SlowFast's, except the patch padding, which
+    is the one all published models use.
 
     Raises:
         ArchitectureError: When a value cannot be or the values do not fit each other; names the field.
@@ -118,8 +118,8 @@ class Architecture:
         for spec in self.block_specs():
             if spec.att_dim % spec.num_heads:
                 raise ArchitectureError(
-                    f"num_heads: block {spec.index} has {spec.num_heads} heads, which do not divide its width "
-                    f"{spec.att_dim}; change embed_dim, num_heads, dim_mul or head_mul"
+                    f"num_heads: block {spec.index} has {spec.num_heads} heads, which do not divide its "
+                    f"width {spec.att_dim}; change embed_dim, num_heads, dim_mul or head_mul"
                 )
 
     def _check_numbers(self) -> None:
@@ -145,12 +145,12 @@ class Architecture:
             raise ArchitectureError(f"mode: expected one of {', '.join(POOL_MODES)}, got {self.mode!r}")
         if self.pool_kv_stride and self.pool_kv_stride_adaptive is not None:
             raise ArchitectureError(
-                "pool_kv_stride: given together with pool_kv_stride_adaptive, which derives it; keep one of the two"
+                "pool_kv_stride: given together with pool_kv_stride_adaptive, which derives it; keep one"
             )
         if self.num_frames < self.patch_stride[0] or self.crop_size < max(self.patch_stride[1:]):
             raise ArchitectureError(
-                f"num_frames, crop_size: {self.num_frames} frames of {self.crop_size} pixels are smaller than one "
-                f"patch_stride {self.patch_stride}"
+                f"num_frames, crop_size: {self.num_frames} frames of {self.crop_size} pixels are smaller than "
+                f"one patch_stride {self.patch_stride}"
             )
 
     @property
@@ -166,7 +166,7 @@ class Architecture:
         """Token grid (t, h, w) that the patch embedding gives for a clip of this size in frames and pixels.
 
         Raises:
-            ArchitectureError: When the clip is smaller than one patch stride, or than the kernel with its padding.
+            ArchitectureError: When the clip is smaller than one patch stride or the unpadded kernel.
         """
         size = (num_frames, height, width)
         least = tuple(
@@ -175,8 +175,8 @@ class Architecture:
         )
         if any(n < m for n, m in zip(size, least, strict=True)):
             raise ArchitectureError(
-                f"clip of {num_frames} frames, {height} x {width} pixels: too small, this model needs at least "
-                f"{least[0]} frames, {least[1]} x {least[2]} pixels"
+                f"clip of {num_frames} frames, {height} x {width} pixels: too small, this model needs at "
+                f"least {least[0]} frames, {least[1]} x {least[2]} pixels"
             )
         return pooled_grid(size, self.patch_kernel, self.patch_stride, self.patch_padding)
 
@@ -184,8 +184,8 @@ class Architecture:
         """Derive the numbers of every block.
 
         Args:
-            grid: Token grid (t, h, w) that enters block 0; by default that of a clip of the architecture's own
-                size. Widths, heads, kernels and the rows of the tables do not depend on it.
+            grid: Token grid (t, h, w) that enters block 0; by default that of a clip of the architecture's
+                own size. Widths, heads, kernels and the rows of the tables do not depend on it.
 
         Returns:
             One `BlockSpec` per block, in order.
@@ -275,14 +275,14 @@ def derived_kernel(stride: THW) -> THW:
 
 
 def pooled_grid(grid: THW, kernel: THW, stride: THW, padding: THW | None = None) -> THW:
-    """Size after a convolution or pooling; `padding` defaults to kernel // 2, as all poolings here have it."""
+    """Size after a convolution or pooling; `padding` defaults to kernel // 2, as in all poolings here."""
     pads = padding or tuple(k // 2 for k in kernel)
     t, h, w = ((n + 2 * p - k) // s + 1 for n, k, s, p in zip(grid, kernel, stride, pads, strict=True))
     return t, h, w
 
 
 def round_width(width: int, multiplier: float, divisor: int = 1) -> int:
-    """`width` times `multiplier`, rounded to a multiple of `divisor` and never below nine tenths of the product.
+    """`width` times `multiplier`, rounded to a multiple of `divisor`, never below nine tenths of that.
 
     Source: SlowFast slowfast/models/utils.py, round_width.
     """
