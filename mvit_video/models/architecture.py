@@ -1,7 +1,7 @@
 """What a multiscale vision transformer is made of: plain numbers, and what follows from them.
 
 ``Architecture`` holds the choices, under SlowFast's names in lower case; ``Architecture.block_specs`` derives
-the numbers of every block once, for the model, the FLOP count and the printed table alike. No torch is needed.
+the numbers of every block once, for the model, the FLOP count and the printed table alike. No torch here.
 
 MViT: Fan et al., "Multiscale Vision Transformers", 2021 (arXiv 2104.11227).
 MViTv2: Li et al., "MViTv2: Improved Multiscale Vision Transformers for Classification and Detection", 2022
@@ -58,8 +58,8 @@ class BlockSpec:
 class Architecture:
     """Every choice that makes one model; names are SlowFast's ``MVIT.*`` keys in lower case.
 
-    Lists are accepted wherever tuples are declared. The defaults are SlowFast's, except the patch padding, which
-    is the one all published models use.
+    Lists are accepted wherever tuples are declared. The defaults are SlowFast's, except the patch padding,
+    which is the one all published models use.
 
     Raises:
         ArchitectureError: When a value cannot be or the values do not fit each other; names the field.
@@ -149,8 +149,8 @@ class Architecture:
             )
         if self.num_frames < self.patch_stride[0] or self.crop_size < max(self.patch_stride[1:]):
             raise ArchitectureError(
-                f"num_frames, crop_size: {self.num_frames} frames of {self.crop_size} pixels are smaller than "
-                f"one patch_stride {self.patch_stride}"
+                f"num_frames, crop_size: {self.num_frames} frames of {self.crop_size} pixels are smaller "
+                f"than one patch_stride {self.patch_stride}"
             )
 
     @property
@@ -261,11 +261,10 @@ class Architecture:
         Height and width share one length (tables are built for square clips), and time is never pooled here:
         Source: SlowFast slowfast/models/attention.py, MultiScaleAttention.__init__.
         """
-        spatial = (
-            2 * max(built[1] // stride_q[1], built[1] // stride_kv[1]) - 1 if self.rel_pos_spatial else 0
-        )
-        temporal = 2 * built[0] - 1 if self.rel_pos_temporal else 0
-        return max(temporal, 0), max(spatial, 0), max(spatial, 0)
+        spatial = max(built[1] // stride_q[1], built[1] // stride_kv[1], 1)
+        rows_hw = 2 * spatial - 1 if self.rel_pos_spatial else 0
+        rows_t = 2 * max(built[0], 1) - 1 if self.rel_pos_temporal else 0
+        return rows_t, rows_hw, rows_hw
 
 
 def derived_kernel(stride: THW) -> THW:
