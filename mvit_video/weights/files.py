@@ -1,0 +1,225 @@
+"""Files of weights: what may be read from them, and writing our own.
+
+A pickle can run any code when it is read, so files are read as tensors and plain values only. A few harmless
+types that older training scripts left in their checkpoints are allowed; every other type is refused by name.
+"""
+
+import argparse
+import json
+import pickle
+import re
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy
+import torch
+from torch import Tensor
+
+from mvit_video.weights.errors import WeightsError
+from mvit_video.weights.naming import HEAD_WEIGHT, find_state_dict, to_native
+
+_METADATA_KEY = "mvit_video"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The weights in a file, by our names.
+
+    Attributes:
+        state_dict: Parameter name -> tensor, on the CPU.
+        class_names: Names of the classes by index, where the file has them.
+        metadata: The plain values (text, numbers) that stood beside the weights, such as ``epoch``.
+        naming: Who uses the names the file had ("SlowFast", "torchvision", ...); None when nobody known does.
+        source: Where it was read from.
+    """
+
+    state_dict: dict[str, Tensor]
+    class_names: tuple[str, ...] | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    naming: str | None = None
+    source: str = "state dict"
+
+    def __post_init__(self) -> None:
+        head = self.state_dict.get(HEAD_WEIGHT)
+        if self.class_names is not None and head is not None and len(self.class_names) != len(head):
+            raise WeightsError(
+                f"{self.source}: {len(self.class_names)} class names for a classifier of {len(head)} "
+                "classes; give one name for each class, in the order of their indices"
+            )
+
+
+def read_checkpoint(path: str | Path) -> Checkpoint:
+    """Read a file of weights: SlowFast's, torchvision's, PyTorchVideo's, mmaction2's or ours.
+
+    Args:
+        path: A torch pickle (.pyth, .pth, .pt) or a safetensors file; the content tells which, not the name.
+
+    Raises:
+        WeightsError: When the file is missing, damaged, no file of weights, or holds a type not allowed.
+    """
+    path = Path(path)
+    if _is_safetensors(path):
+        tensors, metadata = _read_safetensors(path)
+        names = json.loads(metadata["class_names"]) if "class_names" in metadata else None
+        plain: dict[str, Any] = {k: v for k, v in metadata.items() if k != "class_names"}
+    else:
+        content = read_torch_file(path)
+        tensors = find_state_dict(content, str(path))
+        names = content.get("class_names") if isinstance(content, Mapping) else None
+        plain = _plain_values(content)
+    state_dict, naming = to_native(tensors, str(path))
+    class_names = None if names is None else tuple(str(name) for name in names)
+    return Checkpoint(state_dict, class_names, plain, naming, str(path))
+
+
+def read_torch_file(path: str | Path) -> Any:
+    """Read a torch pickle, all of it, as tensors and plain values; tensors come back on the CPU.
+
+    Raises:
+        WeightsError: When the file is missing or damaged, or holds a type not allowed, which is named.
+    """
+    _require_file(Path(path))
+    allowed = [entry for entry in _harmless() if entry not in torch.serialization.get_safe_globals()]
+    try:
+        with torch.serialization.safe_globals(allowed):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        refused = re.search(r"(?:GLOBAL|[Uu]nsupported (?:class|type)) ([\w.]+\w)", str(error))
+        if refused is None:
+            raise WeightsError(f"{path}: not a file of weights, or damaged ({_first_line(error)})") from None
+        raise WeightsError(
+            f"{path}: holds a {refused[1]}, which is not a tensor or plain value and could run code; save "
+            "the weights alone: torch.save(model.state_dict(), FILE)"
+        ) from None
+    except (RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise WeightsError(f"{path}: not a file of weights, or damaged ({_first_line(error)})") from None
+
+
+def write_safetensors(
+    path: str | Path,
+    state_dict: Mapping[str, Tensor],
+    *,
+    class_names: Sequence[str] | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Write weights as safetensors, whole or not at all.
+
+    Args:
+        path: File to write; an existing one is replaced.
+        state_dict: Parameter name (ours) -> tensor.
+        class_names: Names of the classes by index.
+        metadata: More text to keep with them.
+
+    Raises:
+        WeightsError: When the names do not fit the classifier, or the file cannot be written.
+    """
+    from safetensors.torch import save_file
+
+    path = Path(path)
+    names = None if class_names is None else tuple(class_names)
+    checked = Checkpoint(dict(state_dict), names, source=str(path))
+    header = {"format": "pt", "written_by": _METADATA_KEY, **(metadata or {})}
+    if checked.class_names is not None:
+        header["class_names"] = json.dumps(checked.class_names)
+    # safetensors refuses tensors that share memory: each gets its own.
+    own = {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in state_dict.items()
+    }
+    part = path.with_name(f".{path.name}.part")
+    try:
+        save_file(own, part, metadata=header)
+        part.replace(path)
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be written ({error.strerror or error})") from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def convert(
+    source: str | Path, destination: str | Path, *, class_names: Sequence[str] | None = None
+) -> Checkpoint:
+    """Turn a file of weights into safetensors with our parameter names.
+
+    Args:
+        source: File in any naming `read_checkpoint` knows.
+        destination: File to write, ending in .safetensors.
+        class_names: Names of the classes by index; by default those in the file, if any.
+
+    Returns:
+        What was written.
+
+    Raises:
+        WeightsError: When the source cannot be read or is no MViT, or the destination cannot be written.
+    """
+    if Path(destination).suffix != ".safetensors":
+        raise WeightsError(f"{destination}: expected a name that ends in .safetensors")
+    read = read_checkpoint(source)
+    if read.naming is None:
+        names = ", ".join(list(read.state_dict)[:3])
+        raise WeightsError(
+            f"{source}: not the weights of an MViT in any naming known here (it holds {names}, ...)"
+        )
+    names_to_write = read.class_names if class_names is None else tuple(class_names)
+    metadata = {"source": Path(source).name, "naming": read.naming}
+    write_safetensors(destination, read.state_dict, class_names=names_to_write, metadata=metadata)
+    return Checkpoint(read.state_dict, names_to_write, metadata, read.naming, str(destination))
+
+
+def _harmless() -> list[Any]:
+    """Types allowed beside tensors and plain values: numpy's scalars and arrays, and argparse's Namespace.
+
+    numpy moved the makers of its scalars and arrays from numpy.core to numpy._core; files have either name.
+    """
+    # Both makers are functions: they are asked for their module rather than imported from a private one.
+    scalar = numpy.float64(0).__reduce__()[0]
+    array = numpy.zeros(0).__reduce__()[0]
+    makers = [
+        (maker, f"{module}.{maker.__name__}")
+        for maker in (scalar, array)
+        if callable(maker)
+        for module in ("numpy.core.multiarray", "numpy._core.multiarray")
+    ]
+    dtypes = {type(numpy.dtype(code)) for code in "?bhilqBHILQefdFDSU"}
+    return [*makers, numpy.ndarray, numpy.dtype, *dtypes, argparse.Namespace]
+
+
+def _is_safetensors(path: Path) -> bool:
+    """A safetensors file starts with the length of its header, and the header with a brace."""
+    _require_file(path)
+    with path.open("rb") as file:
+        start = file.read(9)
+    return len(start) == 9 and start[8:] == b"{" and struct.unpack("<Q", start[:8])[0] < path.stat().st_size
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
+            return tensors, dict(file.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path}: a damaged safetensors file ({_first_line(error)})") from None
+
+
+def _require_file(path: Path) -> None:
+    if not path.exists():
+        raise WeightsError(f"{path}: no such file of weights")
+    if not path.is_file():
+        raise WeightsError(f"{path}: expected a file of weights, found a folder")
+    if path.stat().st_size == 0:
+        raise WeightsError(f"{path}: not a file of weights: it is empty")
+
+
+def _plain_values(content: object) -> dict[str, Any]:
+    if not isinstance(content, Mapping):
+        return {}
+    return {str(k): v for k, v in content.items() if isinstance(v, (str, int, float, bool))}
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n")[0][:200] or type(error).__name__

@@ -1,0 +1,205 @@
+"""Weights into a model: all is looked at first and only then copied, so that an error changes nothing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from mvit_video.weights.downloading import download
+from mvit_video.weights.errors import MismatchError, WeightsError
+from mvit_video.weights.files import Checkpoint, read_checkpoint
+from mvit_video.weights.naming import HEAD_KEYS, HEAD_WEIGHT, to_native
+from mvit_video.weights.resizing import resize_table
+from mvit_video.weights.zoo import ZOO
+
+# A class token is in some released files although their model has none (facebookresearch/mvit, issue 7).
+_HARMLESS_EXTRAS = frozenset({"cls_token"})
+_REPORT_ATTRIBUTE = "_mvit_video_load_report"
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What happened to every parameter; ``str(report)`` reads as a few lines.
+
+    Attributes:
+        source: Where the weights came from.
+        loaded: Parameters that took their values from the weights, resized ones included.
+        resized: Tables of positions among them that were resized for another clip size.
+        reinitialised: Parameters of the classifier, which has another number of classes than the weights.
+        missing: Parameters of the model that the weights do not have; they keep their values.
+        unexpected: Tensors of the weights that the model has no place for.
+        class_names: Names of the classes by index, where they are known and the classifier was loaded.
+        naming: Who uses the names the weights had.
+    """
+
+    source: str
+    loaded: tuple[str, ...]
+    resized: tuple[str, ...] = ()
+    reinitialised: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    unexpected: tuple[str, ...] = ()
+    class_names: tuple[str, ...] | None = None
+    naming: str | None = None
+
+    def __str__(self) -> str:
+        lines = [f"{self.source}: {len(self.loaded)} parameters loaded ({self.naming or 'unknown'} names)"]
+        for title, names in (
+            ("resized for another clip size", self.resized),
+            ("re-initialised, as the number of classes differs", self.reinitialised),
+            ("missing, left as they were", self.missing),
+            ("unexpected, not used", self.unexpected),
+        ):
+            if names:
+                lines.append(f"  {len(names)} {title}: {_listed(names)}")
+        return "\n".join(lines)
+
+
+@dataclass
+class _Plan:
+    """What to copy where; `misfits` are (name, shape in the weights, shape in the model)."""
+
+    copies: dict[str, Tensor] = field(default_factory=dict)
+    resized: list[str] = field(default_factory=list)
+    head: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    unexpected: list[str] = field(default_factory=list)
+    misfits: list[tuple[str, tuple[int, ...], tuple[int, ...]]] = field(default_factory=list)
+
+
+def load_weights(
+    model: nn.Module, source: str | Path | Mapping[str, Tensor], *, strict: bool = True
+) -> LoadReport:
+    """Load weights into a model, in place.
+
+    Tables of positions are resized when the model was built for another clip size. A classifier with another
+    number of classes is drawn afresh. All else has to fit.
+
+    Args:
+        model: The model, with our parameter names.
+        source: A file, an http(s) address, a name of the zoo (``mvitv2_s_16x4.k400``), or tensors by name; in
+            the naming of SlowFast, torchvision, PyTorchVideo, mmaction2 or our own.
+        strict: With False, what fits is loaded and the rest reported.
+
+    Returns:
+        What was loaded, resized, re-initialised, missing and unexpected.
+
+    Raises:
+        MismatchError: When the weights do not fit the model. The model is then unchanged.
+        WeightsError: When the weights cannot be found, fetched or read.
+    """
+    checkpoint = _open(source)
+    plan = _plan(model.state_dict(), checkpoint.state_dict)
+    _check(plan, checkpoint, strict)
+    own = model.state_dict()
+    with torch.no_grad():
+        for name, tensor in plan.copies.items():
+            own[name].copy_(tensor)
+    if plan.head:
+        _reset_head(model)
+    report = LoadReport(
+        source=checkpoint.source,
+        loaded=tuple(plan.copies),
+        resized=tuple(plan.resized),
+        reinitialised=tuple(plan.head),
+        missing=(*plan.missing, *(name for name, _, _ in plan.misfits)),
+        unexpected=tuple(plan.unexpected),
+        class_names=checkpoint.class_names if HEAD_WEIGHT in plan.copies else None,
+        naming=checkpoint.naming,
+    )
+    setattr(model, _REPORT_ATTRIBUTE, report)
+    return report
+
+
+def loaded_from(model: nn.Module) -> LoadReport | None:
+    """The report of the last `load_weights` into this model (or into what it is a copy of), or None."""
+    report = getattr(model, _REPORT_ATTRIBUTE, None)
+    return report if isinstance(report, LoadReport) else None
+
+
+def _open(source: str | Path | Mapping[str, Tensor]) -> Checkpoint:
+    if isinstance(source, Mapping):
+        state_dict, naming = to_native(source, "state dict")
+        return Checkpoint(state_dict, naming=naming)
+    text = str(source)
+    if text in ZOO:
+        entry = ZOO[text]
+        path = download(entry.url, num_bytes=entry.num_bytes, sha256=entry.sha256, check=_check_parses)
+        checkpoint = read_checkpoint(path)
+        names = checkpoint.class_names or entry.class_names
+        return replace(checkpoint, source=f"{text} ({path})", class_names=names)
+    if text.startswith(("http://", "https://")):
+        return replace(read_checkpoint(download(text, check=_check_parses)), source=text)
+    if not Path(text).exists():
+        close = get_close_matches(text, ZOO, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"published weights: {', '.join(ZOO)}"
+        raise WeightsError(f"{text}: neither a file nor the name of published weights; {hint}")
+    return read_checkpoint(text)
+
+
+def _check_parses(path: Path) -> None:
+    read_checkpoint(path)
+
+
+def _plan(own: Mapping[str, Tensor], state_dict: Mapping[str, Tensor]) -> _Plan:
+    plan = _Plan(unexpected=[name for name in state_dict if name not in own])
+    for name, target in own.items():
+        tensor = state_dict.get(name)
+        if tensor is None:
+            plan.missing.append(name)
+        elif tensor.shape == target.shape:
+            plan.copies[name] = tensor
+        elif name in HEAD_KEYS and tensor.shape[1:] == target.shape[1:]:
+            plan.head.append(name)
+        elif (table := resize_table(name, tensor, tuple(target.shape))) is not None:
+            plan.copies[name] = table
+            plan.resized.append(name)
+        else:
+            plan.misfits.append((name, tuple(tensor.shape), tuple(target.shape)))
+    return plan
+
+
+def _check(plan: _Plan, checkpoint: Checkpoint, strict: bool) -> None:
+    shapes = {name: tuple(tensor.shape) for name, tensor in checkpoint.state_dict.items()}
+    if not plan.copies:
+        raise MismatchError(
+            f"{checkpoint.source}: nothing in it fits the model (it holds {_listed(shapes)})", shapes
+        )
+    if not strict:
+        return
+    blocks, wanted = _depth(shapes), _depth((*plan.copies, *plan.missing, *(m[0] for m in plan.misfits)))
+    problems: list[str] = []
+    if blocks != wanted:
+        problems.append(f"it has {blocks} blocks, the model {wanted}")
+    if plan.misfits:
+        shown = [f"{name} {list(theirs)} instead of {list(ours)}" for name, theirs, ours in plan.misfits]
+        problems.append(f"other shapes: {_listed(shown)}")
+    if plan.missing:
+        problems.append(f"missing: {_listed(plan.missing)}")
+    if unexplained := [name for name in plan.unexpected if name not in _HARMLESS_EXTRAS]:
+        problems.append(f"unexpected: {_listed(unexplained)}")
+    if problems:
+        raise MismatchError(
+            f"{checkpoint.source}: does not fit the model; {'; '.join(problems)}; strict=False loads the rest",
+            shapes,
+        )
+
+
+def _reset_head(model: nn.Module) -> None:
+    """Draw the classifier afresh: what it learned belongs to the features that were just replaced."""
+    reset = getattr(model, "reset_head", None)
+    head = model.state_dict().get(HEAD_WEIGHT)
+    if callable(reset) and head is not None:
+        reset(len(head))
+
+
+def _depth(names: Mapping[str, object] | tuple[str, ...]) -> int:
+    """Number of blocks, told by the parameter names."""
+    return len({name.split(".")[1] for name in names if name.startswith("blocks.")})
+
+
+def _listed(names: Mapping[str, object] | list[str] | tuple[str, ...]) -> str:
+    shown = list(names)[:4]
+    return ", ".join(shown) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

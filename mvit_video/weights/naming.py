@@ -1,0 +1,194 @@
+"""Foreign parameter names and ours: the one module that knows them.
+
+Ours are SlowFast's own (``blocks.0.attn.qkv.weight``). A source is told by its name for the patch embedding,
+which every MViT has, and its names become ours by rewriting a prefix or an infix. Nothing else about a tensor
+changes, save that torchvision keeps positions without their leading axis, and that separate matrices q, k and
+v become one.
+
+The names were read from: SlowFast slowfast/models/{video_model_builder,attention}.py; torchvision 0.29
+models/video/mvit.py; PyTorchVideo 0.1.5 and its main branch, models/vision_transformers.py and
+layers/attention.py; mmaction2 1.x models/backbones/mvit.py and models/heads/mvit_head.py.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mvit_video.weights.errors import WeightsError
+
+HEAD_WEIGHT = "head.projection.weight"
+HEAD_KEYS = (HEAD_WEIGHT, "head.projection.bias")
+
+_CONTAINERS = ("model_state", "state_dict", "model_state_dict", "model")
+_PREFIXES = (
+    "module.",
+    "model.",
+    "_orig_mod.",
+)  # DataParallel, SlowFast's PyTorchVideo and Lightning, compile
+
+
+@dataclass(frozen=True)
+class Naming:
+    """How one source names its parameters.
+
+    Attributes:
+        source: Who uses these names.
+        signature: A name only this source has, as a regular expression.
+        rules: (regular expression, replacement), each applied once to every name, in order.
+        ignored: Names that hold nothing to load.
+        leading_axes: Our names of tensors that lack leading axes of length 1 -> number of axes ours has.
+    """
+
+    source: str
+    signature: str
+    rules: tuple[tuple[str, str], ...] = ()
+    ignored: str = r"(?!)"
+    leading_axes: Mapping[str, int] | None = None
+
+
+_NAMINGS = (
+    Naming("SlowFast", r"^patch_embed\.proj\.weight$"),
+    Naming(
+        "torchvision",
+        r"^conv_proj\.weight$",
+        rules=(
+            (r"^conv_proj\.", "patch_embed.proj."),
+            (r"^pos_encoding\.class_token$", "cls_token"),
+            (r"^pos_encoding\.(spatial|temporal)_pos$", r"pos_embed_\1"),
+            (r"^pos_encoding\.class_pos$", "pos_embed_class"),
+            (r"\.attn\.project\.0\.", ".attn.proj."),
+            (r"\.attn\.pool_([qkv])\.pool\.", r".attn.pool_\1."),
+            (r"\.attn\.pool_([qkv])\.norm_act\.0\.", r".attn.norm_\1."),
+            (r"\.mlp\.0\.", ".mlp.fc1."),
+            (r"\.mlp\.3\.", ".mlp.fc2."),
+            (r"^(blocks\.\d+)\.project\.", r"\1.proj."),
+            (r"^head\.1\.", "head.projection."),
+        ),
+        leading_axes={
+            "cls_token": 3,
+            "pos_embed_spatial": 3,
+            "pos_embed_temporal": 3,
+            "pos_embed_class": 3,
+        },
+    ),
+    Naming(
+        "PyTorchVideo",
+        r"^patch_embed\.patch_model\.weight$",
+        rules=(
+            (r"^patch_embed\.patch_model\.", "patch_embed.proj."),
+            (r"^cls_positional_encoding\.", ""),
+            (r"^norm_embed\.", "norm."),
+            (r"^head\.proj\.", "head.projection."),
+            # Its main branch registers pooling and norm a second time, under the module that applies them.
+            (r"\.attn\._attention_pool_([qkv])\.(pool|norm)\.", r".attn.\2_\1."),
+        ),
+    ),
+    Naming(
+        "mmaction2",
+        r"^(backbone\.)?patch_embed\.projection\.weight$",
+        rules=(
+            (r"^backbone\.", ""),
+            (r"^patch_embed\.projection\.", "patch_embed.proj."),
+            (r"^norm3\.", "norm."),  # one norm a stage is possible; the classifier sits on the fourth
+            (r"^cls_head\.fc_cls\.", "head.projection."),
+        ),
+        ignored=r"^data_preprocessor\.",
+    ),
+)
+
+
+def find_state_dict(content: object, source: str) -> dict[str, Tensor]:
+    """The named tensors in what a file held, out of whatever wraps them.
+
+    Args:
+        content: What was read: the tensors by name, or a dict that holds them under a usual key.
+        source: The file, for the message.
+
+    Raises:
+        WeightsError: When there are none.
+    """
+    while isinstance(content, Mapping):
+        inner = next((content[key] for key in _CONTAINERS if isinstance(content.get(key), Mapping)), None)
+        if inner is None:
+            break
+        content = inner
+    tensors = (
+        {str(k): v for k, v in content.items() if isinstance(v, Tensor)}
+        if isinstance(content, Mapping)
+        else {}
+    )
+    if not tensors:
+        found = f"keys {_few(content)}" if isinstance(content, Mapping) else f"a {type(content).__name__}"
+        raise WeightsError(
+            f"{source}: no named tensors found ({found}); expected a state dict, plain or under one of "
+            f"{', '.join(_CONTAINERS)}"
+        )
+    return _strip_prefixes(tensors)
+
+
+def to_native(state_dict: Mapping[str, Tensor], source: str) -> tuple[dict[str, Tensor], str | None]:
+    """Rename parameters to ours.
+
+    Args:
+        state_dict: Tensors by the names any known source gives them; wrapping prefixes are taken off.
+        source: Where they come from, for the message.
+
+    Returns:
+        The tensors by our names, and who uses the names they had (None: nobody known; names are unchanged).
+
+    Raises:
+        WeightsError: When two tensors claim one name, or q, k and v are not all there.
+    """
+    tensors = _strip_prefixes(state_dict)
+    naming = next((n for n in _NAMINGS if any(re.search(n.signature, key) for key in tensors)), None)
+    if naming is None:
+        return tensors, None
+    renamed: dict[str, Tensor] = {}
+    for key, tensor in tensors.items():
+        if re.search(naming.ignored, key):
+            continue
+        name = key
+        for pattern, replacement in naming.rules:
+            name = re.sub(pattern, replacement, name)
+        axes = (naming.leading_axes or {}).get(name, tensor.ndim)
+        tensor = tensor.reshape((1,) * (axes - tensor.ndim) + tuple(tensor.shape))
+        if name in renamed and not torch.equal(renamed[name], tensor):
+            raise WeightsError(f"{source}: holds two different tensors for {name}, the second as {key}")
+        renamed[name] = tensor
+    return _fuse_qkv(renamed, source), naming.source
+
+
+def _strip_prefixes(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    tensors = dict(state_dict)
+    while tensors:
+        prefix = next((p for p in _PREFIXES if all(key.startswith(p) for key in tensors)), None)
+        if prefix is None:
+            break
+        tensors = {key.removeprefix(prefix): tensor for key, tensor in tensors.items()}
+    return tensors
+
+
+def _fuse_qkv(tensors: dict[str, Tensor], source: str) -> dict[str, Tensor]:
+    """Stack separate q, k and v projections into one, in that order."""
+    fused: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        split = re.fullmatch(r"(.*\.attn)\.([qkv])\.(weight|bias)", name)
+        if split is None:
+            fused[name] = tensor
+            continue
+        stem, letter, kind = split.groups()
+        parts = [tensors.get(f"{stem}.{part}.{kind}") for part in "qkv"]
+        present = [part for part in parts if part is not None]
+        if len(present) < 3:
+            raise WeightsError(f"{source}: has {name}, but not all of q, k and v of {stem}")
+        if letter == "q":
+            fused[f"{stem}.qkv.{kind}"] = torch.cat(present)
+    return fused
+
+
+def _few(names: Mapping[object, object]) -> str:
+    listed = [str(name) for name in names][:5]
+    return ", ".join(listed) + (", ..." if len(names) > 5 else "") if listed else "none"
