@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
+from ssl import SSLError
 from typing import IO
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
@@ -90,7 +91,7 @@ def _cache_folder() -> Path:
 def _locked(path: Path) -> Iterator[None]:
     """Hold a lock between processes; the lock file is gone afterwards.
 
-    Whoever holds the lock removes the file, so one who waited may have locked a file that has no name any more,
+    Whoever holds the lock removes the file, so one who waited may have locked a file that has lost its name,
     and then starts again.
     """
     while True:
@@ -159,7 +160,7 @@ def _receive(url: str, part: Path, num_bytes: int | None, stall_seconds: float, 
         raise WeightsError(
             f"{url}: cannot be reached ({reason}); connect to the network, {by_hand}"
         ) from None
-    except (ConnectionError, HTTPException) as error:
+    except (ConnectionError, SSLError, HTTPException) as error:
         raise WeightsError(f"{url}: the connection broke ({error!r}); try again, {by_hand}") from None
 
 

@@ -181,9 +181,9 @@ def _check(plan: _Plan, checkpoint: Checkpoint, strict: bool) -> None:
     if unexplained := [name for name in plan.unexpected if name not in _HARMLESS_EXTRAS]:
         problems.append(f"unexpected: {_listed(unexplained)}")
     if problems:
+        what = "; ".join(problems)
         raise MismatchError(
-            f"{checkpoint.source}: does not fit the model; {'; '.join(problems)}; strict=False loads the rest",
-            shapes,
+            f"{checkpoint.source}: does not fit the model; {what}; strict=False loads what fits", shapes
         )
 
 
