@@ -1,0 +1,101 @@
+"""Where a run computes, and in which number format."""
+
+import contextlib
+import logging
+import os
+from contextlib import AbstractContextManager
+from typing import Literal, cast, get_args
+
+import torch
+
+from mvit_video.engine.errors import RunError
+
+Precision = Literal["fp32", "bf16", "fp16"]
+
+_logger = logging.getLogger("mvit_video.engine")
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def choose_device(device: str = "auto", num_gpus: int | None = None) -> torch.device:
+    """The device of a run: the GPU where there is one, unless told otherwise.
+
+    Args:
+        device: "auto", "cpu" or "cuda" (DEVICE), or one GPU by number, as "cuda:1".
+        num_gpus: a ceiling on the GPUs used (NUM_GPUS); 0 means the CPU, None no ceiling.
+
+    Raises:
+        RunError: a GPU is asked for and there is none, or NUM_GPUS is 0 at the same time.
+    """
+    if device == "cpu":
+        return torch.device("cpu")
+    if device.startswith("cuda"):
+        if num_gpus == 0:
+            raise RunError(f"DEVICE is {device} but NUM_GPUS is 0: set NUM_GPUS 1, or DEVICE cpu")
+        if not torch.cuda.is_available():
+            raise RunError(f"DEVICE is {device} but PyTorch sees no CUDA GPU: set DEVICE cpu, or auto")
+        return torch.device(device)
+    if device != "auto":
+        raise RunError(f"DEVICE is {device!r}, expected auto, cpu or cuda")
+    use_gpu = num_gpus != 0 and torch.cuda.is_available()
+    if num_gpus and not use_gpu:
+        _logger.info("NUM_GPUS is %d but PyTorch sees no CUDA GPU: computing on the CPU", num_gpus)
+    return torch.device("cuda" if use_gpu else "cpu")
+
+
+def choose_precision(
+    precision: str, device: torch.device, *, training: bool, mixed_precision: bool = False
+) -> Precision:
+    """The number format of the forward pass; weights and optimiser are float32 in every case.
+
+    "auto" means, in training: float32 unless TRAIN.MIXED_PRECISION asks for less, then bfloat16 where the GPU
+    has it, else float16; in testing: bfloat16 on a GPU that has it, else float32. On the CPU it is float32.
+
+    Args:
+        precision: "auto", "fp32", "bf16" or "fp16" (TRAIN.PRECISION, TEST.PRECISION).
+        device: from :func:`choose_device`.
+        training: whether gradients follow.
+        mixed_precision: TRAIN.MIXED_PRECISION.
+
+    Raises:
+        RunError: another word.
+    """
+    if precision in get_args(Precision):
+        return cast(Precision, precision)
+    if precision != "auto":
+        raise RunError(f"the precision is {precision!r}, expected auto, fp32, bf16 or fp16")
+    if device.type == "cpu":
+        return "fp32"
+    has_bf16 = torch.cuda.get_device_capability(device) >= (8, 0)
+    if training:
+        return ("bf16" if has_bf16 else "fp16") if mixed_precision else "fp32"
+    return "bf16" if has_bf16 else "fp32"
+
+
+def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
+    """A context whose matrix products and convolutions run in this precision."""
+    if precision == "fp32":
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, dtype=_DTYPES[precision])
+
+
+def grad_scaler(device: torch.device, precision: Precision) -> torch.amp.GradScaler:
+    """A loss scaler, which does nothing unless the precision is fp16."""
+    return torch.amp.GradScaler(device.type, enabled=precision == "fp16")
+
+
+def cap_workers(num_workers: int) -> int:
+    """The number of data workers: what was asked for, but no more than this process has CPUs."""
+    num_cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if num_workers <= num_cpus:
+        return num_workers
+    _logger.info(
+        "DATA_LOADER.NUM_WORKERS is %d, and there are %d CPUs: using %d", num_workers, num_cpus, num_cpus
+    )
+    return num_cpus
+
+
+def describe_device(device: torch.device) -> str:
+    """The device in words, for logs."""
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name(device)} ({device})"
+    return f"the CPU ({torch.get_num_threads()} threads)"

@@ -1,0 +1,127 @@
+"""What a person sees of a run: one live line on a terminal, plain lines elsewhere."""
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+_logger = logging.getLogger("mvit_video.engine")
+
+
+def on_terminal() -> bool:
+    """Whether standard error is a terminal that can redraw a line."""
+    from rich.console import Console
+
+    return Console(stderr=True).is_terminal
+
+
+def format_seconds(seconds: float) -> str:
+    """Hours, minutes and seconds: ``1:02:03``, ``2:03``."""
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
+
+
+def describe_training(row: dict[str, Any]) -> str:
+    """The numbers of one training row in words."""
+    parts = [f"loss {row['loss']:.4f}", f"lr {row['lr']:.3g}"]
+    if row.get("grad_norm") is not None:
+        parts.append(f"gradient {row['grad_norm']:.3g}")
+    waiting = row["data_seconds"] / max(row["step_seconds"], 1e-9)
+    parts += [
+        f"{row['step_seconds']:.2f} s/step ({waiting:.0%} data)",
+        f"{row['clips_per_second']:.1f} clips/s",
+        f"{row['memory_gb']:.1f} GB",
+    ]
+    return ", ".join(parts)
+
+
+class TrainingDisplay:
+    """Shows how far training is; a context manager.
+
+    Args:
+        total_steps: optimiser steps of the whole run.
+        total_epochs: its epochs.
+        first_step: steps already done by earlier sittings.
+    """
+
+    def __init__(self, total_steps: int, total_epochs: int, first_step: int = 0) -> None:
+        self._total_steps, self._total_epochs = total_steps, total_epochs
+        self._bar, self._advance, self._note = None, None, ""
+        if on_terminal():
+            self._bar = _rich_progress()
+            self._task = self._bar.add_task("training", total=total_steps, completed=first_step, note="")
+
+    def __enter__(self) -> "TrainingDisplay":
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def step(self, step: int, epoch: int) -> None:
+        """Note that ``step`` steps are done, in epoch ``epoch`` (0-based)."""
+        if self._bar is not None:
+            self._bar.update(
+                self._task, completed=step, description=f"epoch {epoch + 1}/{self._total_epochs}"
+            )
+
+    def show(self, row: dict[str, Any]) -> None:
+        """Show one row of training numbers."""
+        text = describe_training(row)
+        if self._bar is not None:
+            self._bar.update(self._task, note=text)
+            return
+        remaining = (self._total_steps - row["step"]) * row["step_seconds"]
+        _logger.info(
+            "epoch %.2f/%d, step %d/%d, %s, %s left",
+            row["epoch"], self._total_epochs, row["step"], self._total_steps, text, format_seconds(remaining),
+        )  # fmt: skip
+
+
+@contextmanager
+def counting(description: str, total: int, *, live: bool = True) -> Iterator[Callable[[int], None]]:
+    """Count through ``total`` things: a bar on a terminal, else a line about every 30 seconds.
+
+    Args:
+        description: what is being done.
+        total: how many.
+        live: False to draw no bar, where another one is on the screen already.
+
+    Yields:
+        A function to call with the number done so far.
+    """
+    if live and on_terminal():
+        with _rich_progress() as bar:
+            task = bar.add_task(description, total=total, note="")
+            yield lambda done: bar.update(task, completed=done)
+        return
+    start = last = time.monotonic()
+
+    def report(done: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= 30 and done:
+            last = now
+            remaining = format_seconds((now - start) / done * (total - done))
+            _logger.info("%s: %d of %d, %s left", description, done, total, remaining)
+
+    yield report
+
+
+def _rich_progress() -> Any:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=Console(file=sys.stderr),
+    )

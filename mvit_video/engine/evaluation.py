@@ -1,0 +1,153 @@
+"""Scoring videos over several views. Axes: V views, K classes, views (V, 3, T, H, W)."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from mvit_video.data import TestSample, TestVideos, normalise, test_loader
+from mvit_video.engine.device import Precision, autocast
+from mvit_video.engine.ensemble import EnsembleMethod, ensemble_views
+from mvit_video.engine.metrics import topk_correct
+from mvit_video.engine.results import TestResult, VideoResult
+
+
+@dataclass(frozen=True)
+class ViewScorer:
+    """Runs a model on batches of views.
+
+    Attributes:
+        model: gives logits; it is used in eval mode and put back as it was.
+        mean: per channel, of values in 0-1.
+        std: likewise.
+        device: where the model is.
+        precision: of the forward pass.
+        views_per_batch: the most views in one forward, which bounds the memory.
+        method: how views are joined.
+    """
+
+    model: nn.Module
+    mean: Sequence[float]
+    std: Sequence[float]
+    device: torch.device
+    precision: Precision = "fp32"
+    views_per_batch: int = 8
+    method: EnsembleMethod = "sum"
+
+    @torch.inference_mode()
+    def logits(self, views: Tensor) -> Tensor:
+        """Logits, float32 (V, K) on the CPU, of uint8 views (V, 3, T, H, W)."""
+        was_training = self.model.training
+        self.model.eval()
+        try:
+            return torch.cat([self._forward(part) for part in views.split(self.views_per_batch)])
+        finally:
+            self.model.train(was_training)
+
+    def _forward(self, views: Tensor) -> Tensor:
+        clips = normalise(views.to(self.device, non_blocking=True), self.mean, self.std)
+        with autocast(self.device, self.precision):
+            logits: Tensor = self.model(clips)
+        return logits.float().cpu()
+
+
+def evaluate(
+    scorer: ViewScorer,
+    dataset: TestVideos,
+    *,
+    num_workers: int = 0,
+    progress: Callable[[int], None] = lambda done: None,
+) -> TestResult:
+    """Score every video of a data set over all its views and count the right ones.
+
+    A video is decoded once for all its views. One that cannot be read is listed, never replaced, and does not
+    count towards the accuracy.
+
+    Args:
+        scorer: the model and how to run it.
+        dataset: the videos and their views.
+        num_workers: processes that decode; 0 decodes here.
+        progress: called with the number of videos done.
+    """
+    rows: list[VideoResult] = []
+    for sample, logits in _scored(scorer, test_loader(dataset, num_workers=num_workers)):
+        record = dataset.records[sample.index]
+        if logits is None:
+            rows.append(VideoResult(record.path, record.label, None, 0, sample.error or "no views"))
+        else:
+            num_views = logits.shape[0]
+            scores = ensemble_views(logits, scorer.method)
+            if scorer.method == "sum":
+                scores = scores / num_views
+            rows.append(VideoResult(record.path, record.label, scores, num_views))
+        progress(len(rows))
+    return summarise(rows)
+
+
+def summarise(rows: Sequence[VideoResult]) -> TestResult:
+    """Count over the rows of a test run."""
+    scored = [row for row in rows if row.scores is not None]
+    labelled = [(row.scores, row.label) for row in scored if row.scores is not None and row.label is not None]
+    top1 = top5 = None
+    if labelled:
+        scores_NK = torch.stack([scores for scores, _ in labelled])
+        labels_N = torch.tensor([label for _, label in labelled])
+        top1, top5 = (100 * count / len(labelled) for count in topk_correct(scores_NK, labels_N, (1, 5)))
+    return TestResult(
+        top1=top1,
+        top5=top5,
+        num_videos=len(scored),
+        num_views=sum(row.num_views for row in scored),
+        unreadable=tuple((row.path, row.error or "") for row in rows if row.scores is None),
+        rows=tuple(rows),
+    )
+
+
+@dataclass
+class _Pending:
+    """A video whose views have not all been scored."""
+
+    sample: TestSample
+    num_views: int
+    logits: list[Tensor] = field(default_factory=list)
+
+    @property
+    def complete(self) -> bool:
+        return sum(map(len, self.logits)) == self.num_views
+
+
+def _scored(scorer: ViewScorer, samples: Iterable[TestSample]) -> Iterator[tuple[TestSample, Tensor | None]]:
+    """Each sample with the logits (V, K) of its views, in order; None where it has no views.
+
+    Views of neighbouring videos share a forward pass, so that one-view videos fill a batch too.
+    """
+    waiting: list[_Pending] = []  # in order; views not yet run are those of `queue`
+    queue: list[tuple[_Pending, Tensor]] = []
+
+    def run_queue() -> None:
+        logits = scorer.logits(torch.cat([views for _, views in queue]))
+        parts = logits.split([len(views) for _, views in queue])
+        for (pending, _), part in zip(queue, parts, strict=True):
+            pending.logits.append(part)
+        queue.clear()
+
+    def finished() -> Iterator[tuple[TestSample, Tensor | None]]:
+        while waiting and waiting[0].complete:
+            done = waiting.pop(0)
+            yield done.sample, torch.cat(done.logits) if done.logits else None
+
+    for sample in samples:
+        views = sample.views
+        pending = _Pending(sample._replace(views=None), 0 if views is None else len(views))
+        waiting.append(pending)
+        while views is not None and len(views):
+            room = scorer.views_per_batch - sum(len(part) for _, part in queue)
+            queue.append((pending, views[:room]))
+            views = views[room:]
+            if len(queue[-1][1]) == room:
+                run_queue()
+        yield from finished()
+    if queue:
+        run_queue()
+    yield from finished()

@@ -1,0 +1,135 @@
+"""A run's records: ``train.jsonl`` for programs and TensorBoard event files for curves."""
+
+import json
+import math
+import os
+import resource
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import torch
+
+from mvit_video.engine.errors import RunError
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+Row = dict[str, Any]
+
+
+class RunLog:
+    """Writes rows of numbers; a resumed run continues the file as if it had never stopped.
+
+    Every row has ``kind`` ("train" or "val"), ``step`` (optimiser steps completed) and ``epoch`` (epochs
+    completed, fractional). Rows after ``resume_step`` were written by a sitting whose work is done again, so
+    they are dropped, as is a last line that was cut off.
+
+    Args:
+        output_dir: ``train.jsonl`` and ``tensorboard/`` lie here.
+        resume_step: the step the run continues from; 0 starts the file anew.
+        tensorboard: whether to write event files.
+    """
+
+    def __init__(self, output_dir: str | Path, *, resume_step: int = 0, tensorboard: bool = True) -> None:
+        self.path = Path(output_dir) / "train.jsonl"
+        self.rows = [row for row in read_rows(self.path) if row["step"] <= resume_step] if resume_step else []
+        self._rewrite()
+        self._file = open(self.path, "a", encoding="utf-8")  # noqa: SIM115 - closed in close()
+        self._writer = (
+            _tensorboard_writer(Path(output_dir) / "tensorboard", resume_step) if tensorboard else None
+        )
+
+    def write(self, kind: str, *, step: int, epoch: float, **numbers: float | int | None) -> Row:
+        """Append one row; a crash right after loses nothing of it. Returns the row.
+
+        JSON knows no infinity (a gradient norm that float16 overflowed, say): it is written as null.
+        """
+        numbers = {name: _finite(number) for name, number in numbers.items()}
+        row: Row = {"kind": kind, "step": step, "epoch": epoch, **numbers}
+        self.rows.append(row)
+        self._file.write(json.dumps(row) + "\n")
+        self._file.flush()
+        if self._writer is not None:
+            for name, number in numbers.items():
+                if number is not None:
+                    self._writer.add_scalar(f"{kind}/{name}", number, step)
+            self._writer.flush()
+        return row
+
+    def has(self, kind: str, step: int) -> bool:
+        """Whether a row of this kind is there for this step."""
+        return any(row["kind"] == kind and row["step"] == step for row in self.rows)
+
+    def close(self) -> None:
+        """Close the files."""
+        self._file.close()
+        if self._writer is not None:
+            self._writer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _rewrite(self) -> None:
+        temporary = self.path.with_name(self.path.name + ".tmp")
+        temporary.write_text("".join(json.dumps(row) + "\n" for row in self.rows), encoding="utf-8")
+        os.replace(temporary, self.path)
+
+
+def read_rows(path: str | Path) -> list[Row]:
+    """The rows of a ``train.jsonl``; lines that are not whole rows are left out, a missing file has none."""
+    path = Path(path)
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if isinstance(row, dict) and {"kind", "step", "epoch"} <= row.keys():
+            rows.append(row)
+    return rows
+
+
+def prepare_output_dir(path: str | Path) -> Path:
+    """Make a run's folder and make sure that files can be written there.
+
+    Raises:
+        RunError: it cannot be made or written.
+    """
+    folder = Path(path)
+    probe = folder / f".writable-{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        reason = error.strerror or error
+        raise RunError(
+            f"OUTPUT_DIR is {str(path)!r}, which cannot be written ({reason}): choose another"
+        ) from error
+    return folder
+
+
+def memory_gb(device: torch.device) -> float:
+    """Peak memory so far in GB (1e9 bytes): the GPU's for PyTorch tensors, or this process's."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e9
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+
+
+def _finite(number: float | int | None) -> float | int | None:
+    return number if number is not None and math.isfinite(number) else None
+
+
+def _tensorboard_writer(folder: Path, resume_step: int) -> "SummaryWriter":
+    from torch.utils.tensorboard import SummaryWriter
+
+    # purge_step hides what an interrupted sitting wrote after the checkpoint.
+    return SummaryWriter(str(folder), purge_step=resume_step + 1 if resume_step else None)
