@@ -1,7 +1,8 @@
 """The models: plain numbers in, tensors out. They know no configuration, no data and no device.
 
 Reading order, which follows the papers: ``architecture`` (the numbers), ``patch_embed``, ``positions``,
-``pooling``, ``relative_positions``, ``attention``, ``block``, ``head``, ``mvit``; then ``registry``, ``flops``.
+``pooling``, ``relative_positions``, ``attention``, ``block``, ``head``, ``mvit``; then ``registry`` and
+``flops``.
 """
 
 from importlib import import_module

@@ -24,7 +24,7 @@ def _pool_every_block(depth: int, *starts: int) -> tuple[tuple[int, int, int, in
     return tuple((i, 1, 2, 2) if i in starts else (i, 1, 1, 1) for i in range(depth))
 
 
-# MViT, Table 2 (B) and Table 4: 16 blocks in stages of 1, 2, 11 and 2; the number of frames is what differs.
+# MViT-B: 16 blocks in stages of 1, 2, 11 and 2; the number of frames is what differs.
 _V1_B_16X4 = Architecture(
     num_frames=16,
     droppath_rate=0.2,

@@ -1,0 +1,105 @@
+"""Pooling attention (MViT, Section 3.1; MViTv2, Section 4.1): attention between grids of different size.
+
+    Q = P_Q(X W_Q),  K = P_K(X W_K),  V = P_V(X W_V)               (MViTv2, equation 1)
+    Z = Attention(Q, K, V)                                         (MViT, equation 2; MViTv2, equation 2)
+    Z = Attention(Q, K, V) + Q                                     (MViTv2, equation 5: residual pooling)
+
+P pools on the token grid (see ``pooling``). Pooling Q sets the grid of what comes out; pooling K and V makes
+the attention cheap and leaves it as it is.
+
+Letters: B clips, N tokens with the class token, C width, A attention heads, D = C / A head dim.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from mvit_video.models.architecture import THW, Architecture, BlockSpec
+from mvit_video.models.attend import fused_attention, reference_attention
+from mvit_video.models.pooling import build_pool, pool_tokens
+from mvit_video.models.relative_positions import relative_terms
+
+NORM_EPS = 1e-6  # of every LayerNorm in every published model
+
+
+class MultiScaleAttention(nn.Module):
+    """Pooling attention with optional relative positions and residual pooling.
+
+    Source: SlowFast slowfast/models/attention.py, MultiScaleAttention.
+    """
+
+    def __init__(self, architecture: Architecture, spec: BlockSpec) -> None:
+        super().__init__()
+        self.num_heads, self.head_dim = spec.num_heads, spec.head_dim
+        self.scale = spec.head_dim**-0.5
+        self.has_class_token = architecture.cls_embed_on
+        self.residual_pooling = architecture.residual_pooling
+        self.use_reference = False
+
+        self.qkv = nn.Linear(spec.dim_in, 3 * spec.att_dim, bias=architecture.qkv_bias)
+        self.proj = nn.Linear(spec.att_dim, spec.att_dim)
+        self.proj_drop = nn.Dropout(architecture.dropout_rate)
+
+        self.pool_q, self.norm_q = _pool_and_norm(architecture, spec.head_dim, spec.kernel_q, spec.stride_q)
+        self.pool_k, self.norm_k = _pool_and_norm(architecture, spec.head_dim, spec.kernel_kv, spec.stride_kv)
+        self.pool_v, self.norm_v = _pool_and_norm(architecture, spec.head_dim, spec.kernel_kv, spec.stride_kv)
+
+        rows_t, rows_h, rows_w = spec.rel_pos_rows
+        self.rel_pos_h = _table(rows_h, spec.head_dim)
+        self.rel_pos_w = _table(rows_w, spec.head_dim)
+        self.rel_pos_t = _table(rows_t, spec.head_dim)
+
+    def forward(self, x_BNC: Tensor, grid: THW) -> tuple[Tensor, THW]:
+        """Attend.
+
+        Args:
+            x_BNC: (B, N, dim_in) tokens, normed, the class token first where there is one.
+            grid: Grid (t, h, w) of the others.
+
+        Returns:
+            (B, N', att_dim) tokens on the grid of the pooled queries, and that grid.
+        """
+        q_BNC, k_BNC, v_BNC = self.qkv(x_BNC).chunk(3, dim=-1)
+        q_BNAD, grid_q = self._pool(q_BNC, grid, self.pool_q, self.norm_q)
+        k_BNAD, grid_k = self._pool(k_BNC, grid, self.pool_k, self.norm_k)
+        v_BNAD, _ = self._pool(v_BNC, grid, self.pool_v, self.norm_v)
+
+        q_BAND, k_BAMD, v_BAMD = (x.transpose(1, 2) for x in (q_BNAD, k_BNAD, v_BNAD))
+        patches_q = q_BAND[:, :, 1:] if self.has_class_token else q_BAND
+        terms = relative_terms(patches_q, grid_q, grid_k, self.rel_pos_t, self.rel_pos_h, self.rel_pos_w)
+        attend = reference_attention if self.use_reference else fused_attention
+        z_BNAD = attend(q_BAND, k_BAMD, v_BAMD, terms, grid_k, self.scale).transpose(1, 2)
+        if self.residual_pooling:
+            z_BNAD = self._add_queries(z_BNAD, q_BNAD)
+        z_BNC = self.proj(z_BNAD.flatten(2))
+        return self.proj_drop(z_BNC), grid_q
+
+    def _pool(
+        self, x_BNC: Tensor, grid: THW, pool: nn.Module | None, norm: nn.Module | None
+    ) -> tuple[Tensor, THW]:
+        """Pool on the grid, split into heads, then norm within each head (the class token too)."""
+        if pool is not None:
+            x_BNC, grid = pool_tokens(x_BNC, grid, pool, self.has_class_token)
+        x_BNAD = torch.unflatten(x_BNC, 2, (self.num_heads, self.head_dim))
+        if norm is not None:
+            x_BNAD = norm(x_BNAD).to(x_BNAD.dtype)  # autocast norms in float32 on GPUs
+        return x_BNAD, grid
+
+    def _add_queries(self, z_BNAD: Tensor, q_BNAD: Tensor) -> Tensor:
+        """MViTv2, equation 5: Z = Attention + Q, but for the class token, which stays as it is."""
+        if not self.has_class_token:
+            return z_BNAD + q_BNAD
+        return torch.cat((z_BNAD[:, :1], z_BNAD[:, 1:] + q_BNAD[:, 1:]), dim=1)
+
+
+def _pool_and_norm(
+    architecture: Architecture, head_dim: int, kernel: THW | None, stride: THW
+) -> tuple[nn.Module | None, nn.Module | None]:
+    """The pooling of one of q, k, v, and the norm that follows a learned one."""
+    if kernel is None:
+        return None, None
+    pool = build_pool(architecture.mode, head_dim, kernel, stride)
+    return pool, nn.LayerNorm(head_dim, eps=NORM_EPS) if architecture.mode == "conv" else None
+
+
+def _table(rows: int, head_dim: int) -> nn.Parameter | None:
+    return nn.Parameter(torch.zeros(rows, head_dim)) if rows else None

@@ -1,0 +1,78 @@
+"""Pooling of tokens on their grid, the operator P of MViT (Section 3.1).
+
+A grid of L tokens becomes one of
+
+    floor((L + 2p - k) / s) + 1        along each axis (MViT, equation 1),
+
+with padding p = k // 2. The class token takes no part: it is set aside and put back.
+
+Letters: B clips, N tokens with the class token, L = T * H * W tokens without it, C width, D head dim.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mvit_video.models.architecture import THW
+
+
+class PoolConv(nn.Module):
+    """A depth-wise convolution whose kernel all attention heads share.
+
+    The heads lie side by side in the channels, so the D kernels are repeated over them and one convolution
+    pools all heads at once, on the (B, T, H, W, C) layout that the linear layer before it wrote. Moving the
+    heads into the batch first, as the official code does, gives the same and costs more than the convolution
+    itself.
+
+    The weight has the official shape (D, 1, kt, kh, kw).
+    """
+
+    def __init__(self, head_dim: int, kernel: THW, stride: THW) -> None:
+        super().__init__()
+        self.head_dim, self.kernel, self.stride = head_dim, kernel, stride
+        self.padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
+        self.weight = nn.Parameter(torch.empty(head_dim, 1, *kernel))
+
+    def forward(self, x_BCTHW: Tensor) -> Tensor:
+        """Pool (B, heads * D, T, H, W); kept in the memory layout it comes in."""
+        channels = x_BCTHW.shape[1]
+        weight = self.weight.repeat(channels // self.head_dim, 1, 1, 1, 1)
+        return F.conv3d(x_BCTHW, weight, stride=self.stride, padding=self.padding, groups=channels)
+
+    def extra_repr(self) -> str:
+        """What printing the module says of it."""
+        return f"head_dim={self.head_dim}, kernel={self.kernel}, stride={self.stride}"
+
+
+def build_pool(mode: str, head_dim: int, kernel: THW, stride: THW) -> nn.Module:
+    """The pooling for one of q, k, v: "conv" learns it; "avg" and "max" are what MViT compares it with.
+
+    Source: SlowFast slowfast/models/attention.py, MultiScaleAttention.__init__.
+    """
+    if mode == "conv":
+        return PoolConv(head_dim, kernel, stride)
+    padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
+    if mode == "avg":
+        return nn.AvgPool3d(kernel, stride, padding)
+    return nn.MaxPool3d(kernel, stride, padding)
+
+
+def pool_tokens(x_BNC: Tensor, grid: THW, pool: nn.Module, has_class_token: bool) -> tuple[Tensor, THW]:
+    """Pool tokens on their grid; a class token at index 0 stays as it is.
+
+    Args:
+        x_BNC: (B, N, C) tokens in the order t, h, w (w fastest).
+        grid: Their grid (t, h, w).
+        pool: What pools (B, C, T, H, W).
+        has_class_token: Whether token 0 is the class token.
+
+    Returns:
+        Pooled tokens (B, N', C) and their grid.
+    """
+    patches_BLC = x_BNC[:, 1:] if has_class_token else x_BNC
+    pooled_BCTHW = pool(torch.unflatten(patches_BLC, 1, grid).permute(0, 4, 1, 2, 3))
+    _, _, t, h, w = pooled_BCTHW.shape
+    pooled_BLC = pooled_BCTHW.permute(0, 2, 3, 4, 1).flatten(1, 3)
+    if has_class_token:
+        pooled_BLC = torch.cat((x_BNC[:, :1], pooled_BLC), dim=1)
+    return pooled_BLC, (t, h, w)
