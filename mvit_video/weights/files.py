@@ -91,8 +91,8 @@ def read_torch_file(path: str | Path) -> Any:
         if refused is None:
             raise WeightsError(f"{path}: not a file of weights, or damaged ({_first_line(error)})") from None
         raise WeightsError(
-            f"{path}: holds a {refused[1]}, which is not a tensor or plain value and could run code; save "
-            "the weights alone: torch.save(model.state_dict(), FILE)"
+            f"{path}: holds {refused[1]}, which is neither a tensor nor a plain value and could run code; "
+            "save the weights alone: torch.save(model.state_dict(), FILE)"
         ) from None
     except (RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise WeightsError(f"{path}: not a file of weights, or damaged ({_first_line(error)})") from None
@@ -116,6 +116,7 @@ def write_safetensors(
     Raises:
         WeightsError: When the names do not fit the classifier, or the file cannot be written.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     path = Path(path)
@@ -133,8 +134,8 @@ def write_safetensors(
     try:
         save_file(own, part, metadata=header)
         part.replace(path)
-    except OSError as error:
-        raise WeightsError(f"{path}: cannot be written ({error.strerror or error})") from None
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{path}: cannot be written ({_first_line(error)})") from None
     finally:
         part.unlink(missing_ok=True)
 
