@@ -1,0 +1,57 @@
+"""The stored outputs of the official implementations (tests/golden/fixtures), with the weights that made them."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from kit.fixture_fill import fill_state_dict, make_input
+
+FOLDER = Path(__file__).resolve().parents[1] / "golden" / "fixtures"
+
+# fixture -> (name of our architecture, fields that differ from it)
+SLOWFAST = {
+    "slowfast_mvitv2_s_16x4": ("mvitv2_s_16x4", {}),
+    "slowfast_mvitv2_s_16x4_run_8x160x128": ("mvitv2_s_16x4", {}),
+    "slowfast_mvitv1_b_16x4": ("mvitv1_b_16x4", {}),
+    "slowfast_mvitv1_b_16x4_run_8x160x128": ("mvitv1_b_16x4", {}),
+    "slowfast_mvitv1_b24_32x3_run_8x128x160": ("mvitv1_b24_32x3", {}),
+    "slowfast_maskfeat_ft_mvitv2_s_16x4_run_8x128x160": (
+        "mvitv2_s_16x4",
+        {
+            "dim_mul_in_att": False,
+            "use_mean_pooling": True,
+            "head_dropout_rate": 0.0,
+            "head_init_scale": 0.001,
+        },
+    ),
+}
+FOREIGN = {
+    "torchvision_mvit_v1_b": ("mvitv1_b_16x4", {}),
+    "torchvision_mvit_v2_s": ("mvitv2_s_16x4", {}),
+    "pytorchvideo_mvit_base_16x4": ("mvitv1_b_16x4", {}),
+}
+
+
+@dataclass(frozen=True)
+class Fixture:
+    name: str
+    architecture: str
+    overrides: dict
+    meta: dict
+    state_dict: dict  # official name -> tensor
+    expected: dict  # "logits", and "<stage>/<shape|first|last|stats>"
+    clip: object  # the input tensor (1, 3, T, H, W)
+
+
+def load(name):
+    """Read one fixture and make its weights and its input."""
+    architecture, overrides = {**SLOWFAST, **FOREIGN}[name]
+    folder = FOLDER / name
+    meta = json.loads((folder / "meta.json").read_text())
+    shapes = json.loads((folder / "state_dict.json").read_text())
+    with np.load(folder / "expected.npz") as stored:
+        expected = {key: stored[key] for key in stored.files}
+    expected.setdefault("logits", expected["output"])  # torchvision and PyTorchVideo return logits
+    clip = make_input(meta["input_name"], meta["input_shape"])
+    return Fixture(name, architecture, overrides, meta, fill_state_dict(shapes), expected, clip)
