@@ -1,1 +1,77 @@
+"""The command line: one module per verb, nothing heavy imported until a verb runs."""
 
+import os
+import sys
+from collections.abc import Sequence
+
+from mvit_video.cli import convert, doctor, models, predict, run
+from mvit_video.cli.console import console_logging, describe_error, silence_stdout
+from mvit_video.cli.parsing import Parser, UsageError, shield_negative_numbers
+from mvit_video.version import __version__
+
+__all__ = ["main"]
+
+TRACEBACK_VARIABLE = "MVIT_VIDEO_TRACEBACK"
+
+_EPILOG = f"""examples:
+  mvit-video predict holiday.mp4 --model mvitv2_s_16x4.k400
+  mvit-video train --cfg K400/MVITv2_S_16x4 DATA.PATH_TO_DATA_DIR lists OUTPUT_DIR out
+  mvit-video test --cfg K400/MVITv2_S_16x4 DATA.PATH_TO_DATA_DIR lists TEST.CHECKPOINT_FILE_PATH FILE
+  mvit-video doctor
+
+exit status: 0 done; 1 done, but something was wrong (an unreadable video, a finding of doctor);
+2 nothing could be done (an error in the arguments, the configuration or a file); 130 interrupted.
+{TRACEBACK_VARIABLE}=1 shows where in the code an error arose.
+"""
+
+
+def build_parser() -> Parser:
+    """The parser of ``mvit-video`` with one sub-parser per verb."""
+    parser = Parser(
+        prog="mvit-video",
+        description="Recognise what happens in videos with Multiscale Vision Transformers (MViT and MViTv2).",
+        epilog=_EPILOG,
+    )
+    parser.add_argument("--version", action="version", version=f"mvit-video {__version__}")
+    verbs = parser.add_subparsers(title="verbs", dest="verb", metavar="VERB", required=True)
+    for module in (run, predict, models, convert, doctor):
+        module.add_parser(verbs)
+    parser.verbs = verbs.choices
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``mvit-video`` with the given words (the process's own by default) and return its exit status."""
+    words = shield_negative_numbers(sys.argv[1:] if argv is None else argv)
+    with console_logging():
+        try:
+            status = _run_verb(words)
+            sys.stdout.flush()
+            return status
+        except BrokenPipeError:
+            silence_stdout()  # the reader (head, less) has seen enough
+            return 0
+        except KeyboardInterrupt:
+            print("mvit-video: interrupted", file=sys.stderr)
+            return 130
+        except Exception as error:
+            line = describe_error(error)
+            if line is None or os.environ.get(TRACEBACK_VARIABLE, "0") not in ("", "0"):
+                raise
+            print(f"mvit-video: error: {line}", file=sys.stderr)
+            return 2
+
+
+def _run_verb(words: Sequence[str]) -> int:
+    parser = build_parser()
+    verb = parser.verbs.get(words[0]) if words else None
+    try:
+        if not words:
+            parser.print_help()
+            raise UsageError("which verb? (mvit-video --help lists them)")
+        # Words may stand anywhere between the flags, which argparse only allows without sub-parsers.
+        args = parser.parse_args(words) if verb is None else verb.parse_intermixed_args(words[1:])
+    except SystemExit as stop:  # --help and --version
+        return stop.code if isinstance(stop.code, int) else 0
+    status: int = args.run(args)
+    return status

@@ -1,0 +1,58 @@
+"""What the command line does with messages, errors and a reader that went away."""
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+
+class _StderrHandler(logging.StreamHandler[TextIO]):
+    """Writes to whatever ``sys.stderr`` is at that moment."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        return sys.stderr
+
+
+@contextmanager
+def console_logging() -> Iterator[None]:
+    """Send the package's own messages, from INFO up and without decoration, to standard error."""
+    logger = logging.getLogger("mvit_video")
+    handler = _StderrHandler()
+    level, propagate = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        logger.propagate = propagate
+
+
+def describe_error(error: Exception) -> str | None:
+    """The text to show for an error somebody can do something about; None for a fault of the program."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if isinstance(error, ValueError | OSError):
+        return str(error) or type(error).__name__
+    if isinstance(error, ImportError):
+        return f"{error} (mvit-video doctor says what is missing or does not fit)"
+    if type(error).__name__ == "OutOfMemoryError":
+        return (
+            "not enough GPU memory: fewer clips at a time (TRAIN.MICRO_BATCH_SIZE), or the CPU (DEVICE cpu)"
+        )
+    return None
+
+
+def silence_stdout() -> None:
+    """Point standard output at nothing, so that closing it at exit cannot fail again."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, sys.stdout.fileno())
+    os.close(devnull)

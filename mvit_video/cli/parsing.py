@@ -1,0 +1,90 @@
+"""The parser the verbs share, and the flags several of them have in common."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from mvit_video.config import Config
+
+DEVICES = ("auto", "cpu", "cuda")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+
+
+class UsageError(ValueError):
+    """What was typed cannot be understood; the text is one line."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An ``ArgumentParser`` that raises `UsageError`, keeps its texts' layout and takes no abbreviations."""
+
+    verbs: Mapping[str, argparse.ArgumentParser]
+
+    def __init__(
+        self,
+        *,
+        prog: str | None = None,
+        description: str | None = None,
+        epilog: str | None = None,
+        help: str | None = None,  # argparse hands it on from add_parser
+    ) -> None:
+        super().__init__(
+            prog=prog,
+            description=description,
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        self.verbs = {}
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what argparse found wrong instead of printing the usage and leaving."""
+        raise UsageError(f"{message} ({self.prog} --help explains)")
+
+
+def shield_negative_numbers(words: Sequence[str]) -> list[str]:
+    """Put a blank before ``-1e-3``, ``-inf`` and the like, so that argparse does not take them for flags."""
+    return [f" {word}" if word.startswith("-") and _is_number(word) else word for word in words]
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
+def add_config_flags(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    """Add ``--cfg`` and ``--print-config``."""
+    parser.add_argument(
+        "--cfg",
+        metavar="FILE",
+        action="append",
+        default=[],
+        required=required,
+        help="a YAML file or a packaged one such as K400/MVITv2_S_16x4; repeat it to lay one over another",
+    )
+    parser.add_argument(
+        "--print-config",
+        action="store_true",
+        help="print what would be used (values, blocks, parameters, GFLOPs, views, batch) and stop",
+    )
+
+
+def read_config(
+    files: Sequence[str], words: Sequence[str], *, fixed: Mapping[str, str] | None = None
+) -> "Config":
+    """The configuration of ``files``, changed by the ``words`` typed, then by a verb's ``fixed`` keys."""
+    from mvit_video.config import load_config
+
+    overrides = [word.strip() for word in words]
+    return load_config(files, [*overrides, *(f"{key}={value}" for key, value in (fixed or {}).items())])
+
+
+def print_config(config: "Config") -> int:
+    """Print what a run with ``config`` would use."""
+    from mvit_video.engine.report import print_config as describe
+
+    print(describe(config))
+    return 0

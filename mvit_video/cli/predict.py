@@ -1,0 +1,181 @@
+"""``mvit-video predict``: what happens in these videos?"""
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from mvit_video.cli.parsing import (
+    DEVICES,
+    PRECISIONS,
+    Parser,
+    UsageError,
+    add_config_flags,
+    print_config,
+    read_config,
+)
+
+if TYPE_CHECKING:
+    from mvit_video.inference.predictor import Predictor
+    from mvit_video.inference.reports import Report
+
+_DESCRIPTION = """Say what happens in videos: class names and probabilities, the mean over several views.
+
+A folder stands for all videos in it and below; a list (.csv, .txt, .list) for the paths in it."""
+
+_EPILOG = """examples:
+  mvit-video predict holiday.mp4 --model mvitv2_s_16x4.k400
+  mvit-video predict clips/ --model mvitv2_b_32x3.k400 --views 1x1 --format csv --output answers.csv
+  mvit-video predict long.mkv --model mvitv2_s_16x4.k400 --every 2 --top-k 1
+  mvit-video predict held_out.mp4 --cfg mine.yaml --checkpoint out/checkpoints/checkpoint_epoch_00010.pyth
+
+Scores are probabilities: percent in a table, 0 to 1 in JSON and CSV.
+The exit status is 1 when some video could not be read; the others have been answered nevertheless.
+"""
+
+
+def add_parser(verbs: "argparse._SubParsersAction[Parser]") -> None:
+    """Add the verb ``predict``."""
+    parser = verbs.add_parser(
+        "predict", help="say what happens in videos", description=_DESCRIPTION, epilog=_EPILOG
+    )
+    parser.add_argument("inputs", nargs="*", metavar="FILE|FOLDER|LIST", help="what to look at")
+    model = parser.add_argument_group("model (one of --model and --cfg)")
+    model.add_argument(
+        "--model",
+        metavar="NAME",
+        help="a name of mvit-video models; without weights of its own it needs --checkpoint",
+    )
+    add_config_flags(model, required=False)
+    model.add_argument(
+        "--opts", nargs="+", metavar="KEY VALUE", default=[], help="values that replace those of --cfg"
+    )
+    model.add_argument(
+        "--checkpoint", metavar="FILE", help="the weights: a file, a URL or a name of published weights"
+    )
+    model.add_argument(
+        "--class-names",
+        metavar="FILE",
+        help="a text file with one name per line, or a known set such as kinetics400",
+    )
+    looking = parser.add_argument_group("looking")
+    looking.add_argument(
+        "--views", metavar="TxS", help="T clips along each video, S crops of each (1 or 3), such as 5x1"
+    )
+    looking.add_argument(
+        "--every",
+        metavar="SECONDS",
+        type=float,
+        help="one clip every so many seconds along the whole file, however long",
+    )
+    looking.add_argument(
+        "--device", default=None, help=f"{', '.join(DEVICES)}, or one GPU such as cuda:1 (default: auto)"
+    )
+    looking.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default=None,
+        help="number format (default: auto, bf16 on a GPU that has it, else fp32)",
+    )
+    answer = parser.add_argument_group("answer")
+    answer.add_argument(
+        "--top-k", metavar="K", type=int, default=5, help="how many classes to name (default: 5)"
+    )
+    answer.add_argument(
+        "--clips", action="store_true", help="answer for each clip, with its seconds, as well"
+    )
+    answer.add_argument(
+        "--format", choices=("table", "json", "csv"), help="default: by the ending of --output, else table"
+    )
+    answer.add_argument(
+        "--output", metavar="FILE", help="write the answers to a file, which appears when it is complete"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Answer for every video; 1 when some could not be read."""
+    _check(args)
+    config = read_config(args.cfg, [*args.opts, *_views_overrides(args)]) if args.cfg else None
+    if args.print_config:
+        if config is None:
+            raise UsageError("--print-config shows a configuration: give --cfg")
+        return print_config(config)
+    from mvit_video.inference.inputs import find_videos
+    from mvit_video.inference.predictor import Predictor
+    from mvit_video.inference.reports import open_report
+    from mvit_video.inference.sources import read_class_names
+
+    videos = find_videos(args.inputs)
+    with open_report(_format(args), args.output) as report:
+        predictor = Predictor(
+            args.model if config is None else config,
+            checkpoint=args.checkpoint,
+            class_names=read_class_names(args.class_names) if args.class_names else None,
+            device=args.device or (config.device if config else "auto"),
+            precision=args.precision or (config.test.precision if config else "auto"),
+            top_k=args.top_k,
+            views=_parse_views(args.views) if config is None else None,
+        )
+        num_failed = sum(not _answer(predictor, path, report, args) for path in videos)
+    if args.output:
+        print(f"{args.output}: {len(videos) - num_failed} of {len(videos)} videos answered", file=sys.stderr)
+    return 1 if num_failed else 0
+
+
+def _answer(predictor: "Predictor", path: str, report: "Report", args: argparse.Namespace) -> bool:
+    from mvit_video.data import VideoError
+
+    show_clips = args.clips or args.every is not None
+    report.start(path)
+    try:
+        prediction = predictor(path, every_seconds=args.every, on_clip=report.clip if show_clips else _forget)
+    except VideoError as error:
+        report.fail(str(error))
+        print(f"mvit-video: {error}", file=sys.stderr)
+        return False
+    report.finish(prediction)
+    return True
+
+
+def _forget(clip: object) -> None:
+    pass
+
+
+def _check(args: argparse.Namespace) -> None:
+    if bool(args.model) == bool(args.cfg):
+        raise UsageError("give one of --model NAME and --cfg FILE (mvit-video models lists the names)")
+    if not args.inputs and not args.print_config:
+        raise UsageError("which videos? give files, folders or lists")
+    if args.opts and not args.cfg:
+        raise UsageError("--opts changes a configuration: it goes with --cfg")
+    if args.top_k < 1:
+        raise UsageError(f"--top-k {args.top_k}: expected at least 1")
+    if args.every is not None and not args.every > 0:
+        raise UsageError(f"--every {args.every:g}: expected a number of seconds above 0")
+    views = _parse_views(args.views)
+    if views and args.every is not None and views[0] != 1:
+        raise UsageError("--every decides how many clips there are: with it, --views is 1x1 or 1x3")
+
+
+def _parse_views(text: str | None) -> tuple[int, int] | None:
+    """``5x3`` -> 5 clips, 3 crops."""
+    if text is None:
+        return None
+    clips, separator, crops = text.partition("x")
+    if not separator or not clips.isdecimal() or crops not in ("1", "3") or int(clips) < 1:
+        raise UsageError(f"--views {text}: expected clips x crops with 1 or 3 crops, such as 5x1 or 10x3")
+    return int(clips), int(crops)
+
+
+def _views_overrides(args: argparse.Namespace) -> list[str]:
+    views = _parse_views(args.views)
+    return (
+        [] if views is None else [f"TEST.NUM_ENSEMBLE_VIEWS={views[0]}", f"TEST.NUM_SPATIAL_CROPS={views[1]}"]
+    )
+
+
+def _format(args: argparse.Namespace) -> str:
+    if args.format:
+        return str(args.format)
+    ending = str(args.output or "").rpartition(".")[2].lower()
+    return ending if ending in ("json", "csv") else "table"

@@ -1,0 +1,164 @@
+"""One video file in, class names and probabilities out.
+
+Axes: V views, K classes.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from os import PathLike, fspath
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from mvit_video.data import ViewPlan, Views, decode_views, iter_clips, open_video
+from mvit_video.engine.device import choose_device, choose_precision
+from mvit_video.engine.ensemble import ensemble_views
+from mvit_video.engine.evaluation import ViewScorer
+from mvit_video.inference.results import ClassScore, ClipPrediction, Prediction
+from mvit_video.inference.sources import Recogniser, recogniser_of
+
+if TYPE_CHECKING:
+    from mvit_video.config import Config
+
+
+class Predictor:
+    """Says what happens in a video.
+
+    >>> predictor = Predictor("mvitv2_s_16x4.k400")
+    >>> predictor("holiday.mp4").top[0].name
+
+    Args:
+        model_or_name: a zoo name with its weights (``mvitv2_s_16x4.k400``), the name of an architecture
+            (``mvitv2_s_16x4``, needs ``checkpoint``), a configuration, or a model object that has weights.
+            A model object is moved to the device, and otherwise left as it is.
+        checkpoint: weights to load instead: path, URL or zoo name.
+        views: which clips and crops of a video to look at, or only their numbers, such as (5, 1) for 5 clips
+            and 1 crop of each; by default those of the published test.
+        class_names: one name per class; by default those that came with the weights.
+        mean: of each channel (R, G, B) on a scale of 0 to 1; by default what the model was trained with.
+        std: likewise.
+        device: "auto" (the GPU where there is one), "cpu", "cuda" or "cuda:1".
+        precision: "auto" (bf16 on a GPU that has it, else fp32), "fp32", "bf16" or "fp16".
+        top_k: how many classes an answer names.
+        views_per_batch: how many views the model sees at a time; more need more memory.
+
+    Raises:
+        ValueError: The model has random weights, the names do not fit the classes, or the name, checkpoint,
+            device or precision is not there.
+    """
+
+    def __init__(
+        self,
+        model_or_name: "str | nn.Module | Config",
+        *,
+        checkpoint: str | PathLike[str] | None = None,
+        views: ViewPlan | tuple[int, int] | None = None,
+        class_names: Sequence[str] | None = None,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        device: str = "auto",
+        precision: str = "auto",
+        top_k: int = 5,
+        views_per_batch: int = 4,
+    ) -> None:
+        if top_k < 1 or views_per_batch < 1:
+            raise ValueError(f"top_k and views_per_batch are at least 1, got {top_k} and {views_per_batch}")
+        on = choose_device(device)
+        number_format = choose_precision(precision, on, training=False)
+        source: Recogniser = recogniser_of(model_or_name, checkpoint, views)
+        self._scorer = ViewScorer(
+            source.model.to(on),
+            mean=source.mean if mean is None else mean,
+            std=source.std if std is None else std,
+            device=on,
+            precision=number_format,
+            views_per_batch=views_per_batch,
+        )
+        self.views: ViewPlan = source.views
+        self.top_k = top_k
+        names = source.class_names if class_names is None else class_names
+        self.class_names: tuple[str, ...] | None = None if names is None else tuple(names)
+        if self.class_names is not None and len(self.class_names) != source.num_classes:
+            raise ValueError(
+                f"{len(self.class_names)} class names for a model with {source.num_classes} classes; "
+                "give one name per class, in the order the model was trained with"
+            )
+
+    def __call__(
+        self,
+        path: str | PathLike[str],
+        *,
+        every_seconds: float | None = None,
+        on_clip: Callable[[ClipPrediction], None] | None = None,
+    ) -> Prediction:
+        """Look at one video.
+
+        Args:
+            path: the file.
+            every_seconds: look at one clip every so many seconds along the whole file, however long, instead
+                of the views of the published test.
+            on_clip: called with each clip as soon as it is known; the clips are then not kept, and
+                ``Prediction.clips`` is empty.
+
+        Raises:
+            VideoError: The file cannot be read; names it and says why.
+        """
+        sum_K = torch.zeros(())
+        clips: list[ClipPrediction] = []
+        num_clips = 0
+        for clip, scores_K in self._score_clips(path, every_seconds):
+            sum_K = sum_K + scores_K
+            num_clips += 1
+            (clips.append if on_clip is None else on_clip)(clip)
+        top = self._top(sum_K / num_clips)
+        return Prediction(fspath(path), top, tuple(clips), num_clips * self.views.spatial_crops)
+
+    def along(self, path: str | PathLike[str], every_seconds: float) -> Iterator[ClipPrediction]:
+        """Walk along a file, however long, giving one clip every so many seconds, in flat memory.
+
+        Raises:
+            VideoError: The file cannot be read, or not to its end; clips before the damage have been given.
+        """
+        return (clip for clip, _ in self._score_clips(path, every_seconds))
+
+    def _score_clips(
+        self, path: str | PathLike[str], every_seconds: float | None
+    ) -> Iterator[tuple[ClipPrediction, Tensor]]:
+        """Each clip with its mean probabilities (K,) over its spatial crops."""
+        if every_seconds is not None and not every_seconds > 0:
+            raise ValueError(f"clips every {every_seconds} seconds: expected a number above 0")
+        crops = self.views.spatial_crops
+        with open_video(path) as video:
+            if every_seconds is None:
+                batches: Iterable[list[Views]] = ([decode_views(video, self.views)],)
+            else:
+                batches = _groups(
+                    iter_clips(video, self.views, every_seconds), self._scorer.views_per_batch // crops
+                )
+            for group in batches:
+                logits_VK = self._scorer.logits(torch.cat([views.views for views in group]))
+                times = [clip for views in group for clip in views.clips]
+                for clip, logits in zip(times, logits_VK.split(crops), strict=True):
+                    scores_K = ensemble_views(logits) / crops
+                    yield ClipPrediction(clip.start_seconds, clip.end_seconds, self._top(scores_K)), scores_K
+
+    def _top(self, scores_K: Tensor) -> tuple[ClassScore, ...]:
+        scores, indices = scores_K.topk(min(self.top_k, len(scores_K)))
+        return tuple(
+            ClassScore(self._name(index), index, score)
+            for index, score in zip(indices.tolist(), scores.tolist(), strict=True)
+        )
+
+    def _name(self, index: int) -> str:
+        return f"class {index}" if self.class_names is None else self.class_names[index]
+
+
+def _groups(items: Iterator[Views], size: int) -> Iterator[list[Views]]:
+    group: list[Views] = []
+    for item in items:
+        group.append(item)
+        if len(group) >= size:
+            yield group
+            group = []
+    if group:
+        yield group

@@ -1,0 +1,187 @@
+"""Predictions as a table, JSON or CSV, written as they come; a file gets its name when it is complete.
+
+JSON: a list with one object per video, one per line, with the fields
+    path          the file
+    clips         [{start_seconds, end_seconds, top}, ...] where clips were asked for, else []
+    top           [{name, index, score}, ...], best first, score in [0, 1]; [] where the video failed
+    num_views     how many views the scores are a mean of
+    error         null, or why the video could not be read
+CSV: one row per video or clip and class, with `CSV_COLUMNS`; rows of whole videos have no seconds.
+"""
+
+import csv
+import json
+import os
+import sys
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TextIO
+
+from mvit_video.inference.results import ClassScore, ClipPrediction, Prediction
+
+FORMATS = ("table", "json", "csv")
+CSV_COLUMNS = ("path", "start_seconds", "end_seconds", "rank", "name", "index", "score", "error")
+
+
+class Report(ABC):
+    """Takes ``start``, any number of ``clip``, then ``finish`` or ``fail`` per video; at the end ``close``."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._path = ""
+
+    def start(self, path: str) -> None:
+        """A video begins."""
+        self._path = path
+
+    @abstractmethod
+    def clip(self, clip: ClipPrediction) -> None:
+        """One more clip of the video."""
+
+    @abstractmethod
+    def finish(self, prediction: Prediction) -> None:
+        """The video as a whole."""
+
+    @abstractmethod
+    def fail(self, reason: str) -> None:
+        """The video could not be read, or not to its end."""
+
+    def close(self) -> None:
+        """No more videos."""
+        self._stream.flush()
+
+
+class _TableReport(Report):
+    """For people: percentages, one block of lines per video."""
+
+    def start(self, path: str) -> None:
+        super().start(path)
+        self._print(path)
+
+    def clip(self, clip: ClipPrediction) -> None:
+        classes = "   ".join(f"{100 * entry.score:5.1f} % {entry.name}" for entry in clip.top)
+        self._print(f"  {clip.start_seconds:8.2f} - {clip.end_seconds:8.2f} s  {classes}")
+
+    def finish(self, prediction: Prediction) -> None:
+        for entry in prediction.top:
+            self._print(f"  {100 * entry.score:5.1f} %  {entry.name}")
+
+    def fail(self, reason: str) -> None:
+        self._print(f"  not readable: {reason}")
+
+    def _print(self, line: str) -> None:
+        self._stream.write(f"{line}\n")
+        self._stream.flush()  # somebody may be watching a long video
+
+
+class _JsonReport(Report):
+    """For programs: see the module's text for the fields."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._num_videos = self._num_clips = 0
+        stream.write("[")
+
+    def start(self, path: str) -> None:
+        super().start(path)
+        self._stream.write(
+            f"{',' if self._num_videos else ''}\n" + '{"path": ' + _json(path) + ', "clips": ['
+        )
+        self._num_videos += 1
+        self._num_clips = 0
+
+    def clip(self, clip: ClipPrediction) -> None:
+        self._stream.write((", " if self._num_clips else "") + _json(asdict(clip)))
+        self._num_clips += 1
+
+    def finish(self, prediction: Prediction) -> None:
+        self._end(prediction.top, prediction.num_views, None)
+
+    def fail(self, reason: str) -> None:
+        self._end((), 0, reason)
+
+    def _end(self, top: Sequence[ClassScore], num_views: int, error: str | None) -> None:
+        rest = _json({"top": [asdict(entry) for entry in top], "num_views": num_views, "error": error})
+        self._stream.write("], " + rest[1:])
+
+    def close(self) -> None:
+        self._stream.write("\n]\n")
+        super().close()
+
+
+class _CsvReport(Report):
+    """For spreadsheets: see the module's text for the columns."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._writer = csv.writer(stream, lineterminator="\n")
+        self._writer.writerow(CSV_COLUMNS)
+
+    def clip(self, clip: ClipPrediction) -> None:
+        self._rows((f"{clip.start_seconds:.3f}", f"{clip.end_seconds:.3f}"), clip.top)
+
+    def finish(self, prediction: Prediction) -> None:
+        self._rows(("", ""), prediction.top)
+
+    def fail(self, reason: str) -> None:
+        self._writer.writerow((self._path, "", "", "", "", "", "", reason))
+
+    def _rows(self, seconds: tuple[str, str], top: Sequence[ClassScore]) -> None:
+        for rank, entry in enumerate(top, 1):
+            score = f"{entry.score:.6f}"
+            self._writer.writerow((self._path, *seconds, rank, entry.name, entry.index, score, ""))
+
+
+_REPORTS: dict[str, type[Report]] = {"table": _TableReport, "json": _JsonReport, "csv": _CsvReport}
+
+
+@contextmanager
+def open_report(report_format: str, output: str | Path | None = None) -> Iterator[Report]:
+    """A report to standard output, or to a file that gets its name only when everything is in it.
+
+    Args:
+        report_format: one of `FORMATS`.
+        output: the file; None for standard output.
+
+    Raises:
+        OSError: When the file's folder does not exist or cannot be written to, before anything is predicted.
+    """
+    if output is None:
+        report = _REPORTS[report_format](sys.stdout)
+        yield report
+        report.close()
+        return
+    with replace_when_complete(Path(output)) as stream:
+        report = _REPORTS[report_format](stream)
+        yield report
+        report.close()
+
+
+@contextmanager
+def replace_when_complete(path: Path) -> Iterator[TextIO]:
+    """A text file beside ``path`` that takes its place at the end, or vanishes when the block raises."""
+    if not path.parent.is_dir():
+        raise FileNotFoundError(2, "there is no such folder to write to; make it first", str(path.parent))
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with open(descriptor, "w", encoding="utf-8", newline="") as stream:
+            yield stream
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,277 @@
+"""Where a predictor's model comes from, and what belongs to it: views, normalisation, class names.
+
+Random weights are refused here: their answers look like answers.
+"""
+
+import logging
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from mvit_video.data import ViewPlan
+from mvit_video.engine.checkpoint import list_checkpoints
+from mvit_video.models import ARCHITECTURES, MViT, architecture
+from mvit_video.weights import (
+    ZOO,
+    WeightsError,
+    ZooEntry,
+    class_names,
+    download,
+    load_weights,
+    loaded_from,
+    read_checkpoint,
+)
+
+if TYPE_CHECKING:
+    from mvit_video.config import Config
+
+_logger = logging.getLogger("mvit_video.inference")
+
+_DEFAULT_MEAN, _DEFAULT_STD = (0.45, 0.45, 0.45), (0.225, 0.225, 0.225)
+
+
+@dataclass(frozen=True)
+class Recogniser:
+    """A model with weights, and how to show it a video.
+
+    Attributes:
+        model: gives logits (B, num_classes).
+        num_classes: their number.
+        views: the clips and crops to look at.
+        mean: per channel (R, G, B), on a scale of 0 to 1.
+        std: likewise.
+        class_names: by index, where known.
+    """
+
+    model: nn.Module
+    num_classes: int
+    views: ViewPlan
+    mean: Sequence[float] = _DEFAULT_MEAN
+    std: Sequence[float] = _DEFAULT_STD
+    class_names: tuple[str, ...] | None = None
+
+
+def recogniser_of(
+    model_or_name: "str | nn.Module | Config",
+    checkpoint: str | PathLike[str] | None = None,
+    views: ViewPlan | tuple[int, int] | None = None,
+) -> Recogniser:
+    """Put together what `Predictor` was given; its text says what is accepted.
+
+    Raises:
+        ValueError: Random weights, or a name, checkpoint or combination that is not there.
+    """
+    source = None if checkpoint is None else str(checkpoint)
+    if isinstance(model_or_name, str):
+        recogniser = _from_name(model_or_name, source)
+    elif isinstance(model_or_name, nn.Module):
+        recogniser = _from_model(model_or_name, source, views if isinstance(views, ViewPlan) else None)
+    else:
+        recogniser = _from_config(model_or_name, source)
+    refuse_random_weights(recogniser.model)
+    if views is None:
+        return recogniser
+    return replace(
+        recogniser, views=views if isinstance(views, ViewPlan) else change_views(recogniser.views, *views)
+    )
+
+
+def change_views(views: ViewPlan, temporal_views: int, spatial_crops: int) -> ViewPlan:
+    """The same clips, but another number of them and of crops, by SlowFast's rule for the short side.
+
+    Several crops tile the longer side of a frame whose short side is the crop's; one crop is the centre of a
+    frame that is 8/7 as large (256 for 224).
+
+    Raises:
+        ValueError: Fewer than one clip, or crops other than 1 or 3.
+    """
+    if temporal_views < 1 or spatial_crops not in (1, 3):
+        raise ValueError(
+            f"views {temporal_views}x{spatial_crops}: expected at least 1 clip and 1 or 3 crops, such as 5x3"
+        )
+    short_side = views.short_side
+    if spatial_crops != views.spatial_crops:
+        short_side = views.crop_size if spatial_crops > 1 else views.crop_size * 8 // 7
+    return replace(views, temporal_views=temporal_views, spatial_crops=spatial_crops, short_side=short_side)
+
+
+def refuse_random_weights(model: nn.Module) -> None:
+    """Refuse a model whose classifier nobody trained or loaded.
+
+    A new classifier's bias is exactly zero, one step of training changes that; so a model trained in this
+    very process passes, and loading a checkpoint whose classifier did not fit does not.
+
+    Raises:
+        WeightsError: Random weights.
+    """
+    report = loaded_from(model) if isinstance(model, MViT) else None
+    if report is not None and not report.missing and not report.reinitialised:
+        return
+    if not isinstance(model, MViT) or bool(model.head.projection.bias.any()):
+        return
+    what = "the classifier" if report is not None else "the model"
+    raise WeightsError(
+        f"{what} has random weights, whose answers mean nothing: take a name with weights such as "
+        "'mvitv2_s_16x4.k400', give checkpoint=, or load weights first (mvit_video.load_weights)"
+    )
+
+
+def _from_name(name: str, checkpoint: str | None) -> Recogniser:
+    entry = ZOO.get(name)
+    if entry is None and name not in ARCHITECTURES:
+        close = get_close_matches(name, [*ZOO, *ARCHITECTURES], n=1)
+        hint = f"did you mean {close[0]!r}?" if close else "mvit_video.list_models() says what there is"
+        raise WeightsError(f"unknown model {name!r}; {hint}")
+    if checkpoint is None:
+        if entry is None:
+            raise WeightsError(
+                f"{name} is an architecture without weights: give a checkpoint{_with_weights(name)}"
+            )
+        return _from_zoo(entry, entry.name)
+    if checkpoint in ZOO:
+        return _from_zoo(ZOO[checkpoint], checkpoint, entry.architecture if entry else name)
+    path = local_file(checkpoint)
+    trained_with = _configuration_in(path)
+    if trained_with is not None:
+        trained_as = trained_with.model.name.partition(".")[0]
+        if trained_as not in ("", name.partition(".")[0]):
+            raise WeightsError(f"{path}: was trained as {trained_as}, not as {name}; take that name")
+        _logger.info("views, sizes and normalisation: as %s was trained", path)
+        return _from_config(trained_with, str(path))
+    if entry is None:
+        entry = next((known for known in ZOO.values() if known.architecture == name), None)
+        if entry is None:
+            raise WeightsError(
+                f"{name} has no published recipe to take the views from: describe it in a --cfg file"
+            )
+    return _from_zoo(entry, checkpoint, num_classes=count_classes(path))
+
+
+def _from_zoo(
+    entry: ZooEntry, weights: str, architecture_name: str | None = None, num_classes: int | None = None
+) -> Recogniser:
+    """The recipe of ``entry``, with any weights for its architecture."""
+    recipe = entry.recipe
+    views = _views_of(entry)
+    classes = num_classes or entry.num_classes
+    model = MViT(architecture(architecture_name or entry.architecture, num_classes=classes))
+    report = load_weights(model, weights)
+    names = report.class_names
+    if names is None and classes == entry.num_classes:
+        names = entry.class_names
+    return Recogniser(model, classes, views, recipe.mean, recipe.std, names)
+
+
+def _views_of(entry: ZooEntry) -> ViewPlan:
+    recipe = entry.recipe
+    if recipe.sampling != "dense":
+        raise WeightsError(
+            f"{entry.name} was trained on frames taken from equal parts of the whole video, which is not "
+            f"supported yet; take weights that were not, such as {entry.architecture}.k400"
+        )
+    return ViewPlan(
+        **{item.name: getattr(recipe, item.name) for item in fields(ViewPlan) if hasattr(recipe, item.name)}
+    )
+
+
+def _from_model(model: nn.Module, checkpoint: str | None, views: ViewPlan | None) -> Recogniser:
+    if not isinstance(model, MViT):
+        raise WeightsError(f"the model is a {type(model).__name__}; a Predictor takes models of create_model")
+    names = None
+    if checkpoint is not None:
+        names = load_weights(model, checkpoint).class_names
+    elif (report := loaded_from(model)) is not None:
+        names = report.class_names
+    num_classes = model.architecture.num_classes
+    named = replace(model.architecture, num_classes=ARCHITECTURES["mvitv2_s_16x4"].num_classes)
+    entry = next((known for known in ZOO.values() if ARCHITECTURES[known.architecture] == named), None)
+    if entry is not None:
+        return Recogniser(
+            model, num_classes, views or _views_of(entry), entry.recipe.mean, entry.recipe.std, names
+        )
+    if views is None:
+        raise WeightsError(
+            "the model is none of the published ones, so what frames it wants is not known: give views=ViewPlan(...)"
+        )
+    return Recogniser(model, num_classes, views, class_names=names)
+
+
+def _from_config(config: "Config", checkpoint: str | None) -> Recogniser:
+    from mvit_video.engine.resolve import resolve_architecture, resolve_views
+
+    wanted = resolve_architecture(config)
+    model = MViT(wanted)
+    report = load_weights(model, checkpoint or _weights_of(config))
+    names = read_class_names(config.data.class_names) if config.data.class_names else report.class_names
+    return Recogniser(
+        model, wanted.num_classes, resolve_views(config), config.data.mean, config.data.std, names
+    )
+
+
+def _weights_of(config: "Config") -> str:
+    """TEST.CHECKPOINT_FILE_PATH, else the newest checkpoint of OUTPUT_DIR, else those of a zoo name."""
+    if config.test.checkpoint_file_path:
+        return config.test.checkpoint_file_path
+    if found := list_checkpoints(config.output_dir):
+        _logger.info("weights: %s", found[0])
+        return str(found[0])
+    if config.model.name in ZOO:
+        return config.model.name
+    raise WeightsError(
+        "no weights: neither --checkpoint nor TEST.CHECKPOINT_FILE_PATH is given, and OUTPUT_DIR "
+        f"({config.output_dir}) holds no checkpoints"
+    )
+
+
+def read_class_names(name: str | PathLike[str]) -> tuple[str, ...]:
+    """Class names of a known set (``kinetics400``), or of a text file with one name per line.
+
+    Raises:
+        WeightsError: There is neither such a set nor such a file.
+    """
+    path = Path(name)
+    if path.is_file():
+        return tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+    return class_names(str(name))
+
+
+def local_file(checkpoint: str) -> Path:
+    """Where weights lie on this machine, once they are here: a file, a URL or a name of the zoo."""
+    url = ZOO[checkpoint].url if checkpoint in ZOO else checkpoint
+    return download(url) if url.startswith(("http://", "https://")) else Path(url)
+
+
+def count_classes(path: Path) -> int | None:
+    """How many classes the classifier in a file of weights tells apart; None where it has none."""
+    head = read_checkpoint(path).state_dict.get("head.projection.weight")
+    return None if head is None else len(head)
+
+
+def _configuration_in(path: Path) -> "Config | None":
+    """The configuration that our own training checkpoints carry; None in any other file."""
+    from mvit_video.config import ConfigError, load_config
+
+    metadata = read_checkpoint(path).metadata
+    text = metadata.get("cfg")
+    if not isinstance(text, str) or not isinstance(metadata.get("format"), int):
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "config.yaml"
+        file.write_text(text, encoding="utf-8")
+        try:
+            return load_config([file])
+        except ConfigError as error:
+            raise WeightsError(
+                f"{path}: the configuration in it cannot be used ({error}); give one with --cfg"
+            ) from None
+
+
+def _with_weights(name: str) -> str:
+    names = [known for known in ZOO if known.startswith(f"{name}.")]
+    return f", or take a name with weights ({', '.join(names)})" if names else ""
