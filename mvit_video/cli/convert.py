@@ -15,8 +15,9 @@ def add_parser(verbs: "argparse._SubParsersAction[Parser]") -> None:
     parser = verbs.add_parser(
         "convert",
         help="turn weights of SlowFast, torchvision, PyTorchVideo or mmaction2 into safetensors",
-        description="Turn weights of SlowFast, torchvision, PyTorchVideo, mmaction2 or mvit_video, which must fit\n"
-        "the model, into a safetensors file with our parameter names, and the class names where they are known.",
+        description="Turn weights of SlowFast, torchvision, PyTorchVideo, mmaction2 or mvit_video into a\n"
+        "safetensors file with our parameter names, and the class names where they are known.\n"
+        "The weights must fit the model.",
         epilog=_EPILOG,
     )
     parser.add_argument("source", metavar="SOURCE", help="a file, a URL or a name of published weights")
@@ -35,11 +36,11 @@ def run(args: argparse.Namespace) -> int:
     if not args.output.endswith(".safetensors"):
         raise UsageError(f"--output {args.output}: expected a name that ends in .safetensors")
     from mvit_video.api import create_model
-    from mvit_video.inference.sources import count_classes, local_file, read_class_names
+    from mvit_video.engine.inputs import read_class_names
+    from mvit_video.inference.sources import count_classes
     from mvit_video.weights import loaded_from, write_safetensors
 
-    num_classes = count_classes(local_file(args.source))
-    model = create_model(args.model, num_classes=num_classes, weights=args.source)
+    model = create_model(args.model, num_classes=count_classes(args.source), weights=args.source)
     report = loaded_from(model)
     assert report is not None
     print(report)

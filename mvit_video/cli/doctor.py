@@ -2,8 +2,12 @@
 
 import argparse
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from mvit_video.cli.parsing import Parser
+
+if TYPE_CHECKING:
+    from mvit_video.cli.checks import Finding
 
 
 def add_parser(verbs: "argparse._SubParsersAction[Parser]") -> None:
@@ -38,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     return 1
 
 
-def _guarded(check: "Callable[[], Sequence[Finding]]") -> "Sequence[Finding]":  # noqa: F821
+def _guarded(check: "Callable[[], Sequence[Finding]]") -> "Sequence[Finding]":
     from mvit_video.cli.checks import Finding
 
     try:

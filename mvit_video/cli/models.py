@@ -69,7 +69,7 @@ def describe_models(name: str | None = None) -> list[dict[str, Any]]:
             + (f"did you mean {close[0]}?" if close else "mvit-video models lists them")
         )
     entries = [entry for entry in ZOO.values() if name in (None, entry.name, entry.architecture)]
-    wanted = [ZOO[name].architecture] if name in ZOO else ([name] if name else list(ARCHITECTURES))
+    wanted = list(ARCHITECTURES) if name is None else [ZOO[name].architecture if name in ZOO else name]
     return [
         _describe(architecture, [e for e in entries if e.architecture == architecture])
         for architecture in wanted
@@ -85,7 +85,7 @@ def _describe(name: str, entries: Sequence["ZooEntry"]) -> dict[str, Any]:
         "num_frames": architecture.num_frames,
         "crop_size": architecture.crop_size,
         "num_parameters": count_parameters(architecture),
-        "gflops": count_flops(architecture).total / 1e9,
+        "gflops": count_flops(architecture).multiply_adds / 1e9,
         "weights": [_weights(entry) for entry in entries],
     }
 
@@ -133,7 +133,7 @@ def _print_details(model: dict[str, Any]) -> None:
         print(f"\n{entry['name']}: {entry['num_classes']} classes of {entry['dataset']}")
         lines = {
             "accuracy": accuracy + (f", on {entry['num_videos']} videos" if entry["num_videos"] else ""),
-            "views": f"{_views(entry)} (clips x crops) of {recipe['num_frames']}x{recipe['sampling_rate']} frames, "
+            "views": f"{_views(entry)} (clips x crops) of {recipe['num_frames']}x{recipe['sampling_rate']}, "
             f"{recipe['sampling']}; short side {recipe['short_side']}, crop {recipe['crop_size']} pixels",
             "mean, std": f"{list(recipe['mean'])}, {list(recipe['std'])}",
             "from": entry["url"],

@@ -55,7 +55,7 @@ def _is_number(word: str) -> bool:
     return True
 
 
-def add_config_flags(parser: argparse.ArgumentParser, *, required: bool) -> None:
+def add_config_flags(parser: argparse._ActionsContainer, *, required: bool) -> None:
     """Add ``--cfg`` and ``--print-config``."""
     parser.add_argument(
         "--cfg",

@@ -100,10 +100,11 @@ def run(args: argparse.Namespace) -> int:
         if config is None:
             raise UsageError("--print-config shows a configuration: give --cfg")
         return print_config(config)
-    from mvit_video.inference.inputs import find_videos
+    from mvit_video.engine.device import choose_device
+    from mvit_video.engine.inputs import read_class_names
     from mvit_video.inference.predictor import Predictor
     from mvit_video.inference.reports import open_report
-    from mvit_video.inference.sources import read_class_names
+    from mvit_video.inference.videos import find_videos
 
     videos = find_videos(args.inputs)
     with open_report(_format(args), args.output) as report:
@@ -111,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
             args.model if config is None else config,
             checkpoint=args.checkpoint,
             class_names=read_class_names(args.class_names) if args.class_names else None,
-            device=args.device or (config.device if config else "auto"),
+            device=args.device or (str(choose_device(config.device, config.num_gpus)) if config else "auto"),
             precision=args.precision or (config.test.precision if config else "auto"),
             top_k=args.top_k,
             views=_parse_views(args.views) if config is None else None,

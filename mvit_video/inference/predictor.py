@@ -3,13 +3,14 @@
 Axes: V views, K classes.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from os import PathLike, fspath
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from mvit_video.config import Config
 from mvit_video.data import ViewPlan, Views, decode_views, iter_clips, open_video
 from mvit_video.engine.device import choose_device, choose_precision
 from mvit_video.engine.ensemble import ensemble_views
@@ -17,8 +18,7 @@ from mvit_video.engine.evaluation import ViewScorer
 from mvit_video.inference.results import ClassScore, ClipPrediction, Prediction
 from mvit_video.inference.sources import Recogniser, recogniser_of
 
-if TYPE_CHECKING:
-    from mvit_video.config import Config
+_logger = logging.getLogger("mvit_video.inference")
 
 
 class Predictor:
@@ -49,7 +49,7 @@ class Predictor:
 
     def __init__(
         self,
-        model_or_name: "str | nn.Module | Config",
+        model_or_name: str | nn.Module | Config,
         *,
         checkpoint: str | PathLike[str] | None = None,
         views: ViewPlan | tuple[int, int] | None = None,
@@ -78,7 +78,9 @@ class Predictor:
         self.top_k = top_k
         names = source.class_names if class_names is None else class_names
         self.class_names: tuple[str, ...] | None = None if names is None else tuple(names)
-        if self.class_names is not None and len(self.class_names) != source.num_classes:
+        if self.class_names is None:
+            _logger.info("the names of the classes are not known: they are called by their numbers, from 0")
+        elif len(self.class_names) != source.num_classes:
             raise ValueError(
                 f"{len(self.class_names)} class names for a model with {source.num_classes} classes; "
                 "give one name per class, in the order the model was trained with"
@@ -138,7 +140,7 @@ class Predictor:
             for group in batches:
                 logits_VK = self._scorer.logits(torch.cat([views.views for views in group]))
                 times = [clip for views in group for clip in views.clips]
-                for clip, logits in zip(times, logits_VK.split(crops), strict=True):
+                for clip, logits in zip(times, torch.split(logits_VK, crops), strict=True):
                     scores_K = ensemble_views(logits) / crops
                     yield ClipPrediction(clip.start_seconds, clip.end_seconds, self._top(scores_K)), scores_K
 

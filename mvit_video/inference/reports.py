@@ -28,7 +28,7 @@ CSV_COLUMNS = ("path", "start_seconds", "end_seconds", "rank", "name", "index", 
 
 
 class Report(ABC):
-    """Takes ``start``, any number of ``clip``, then ``finish`` or ``fail`` per video; at the end ``close``."""
+    """Takes ``start``, any number of ``clip``, ``finish`` or ``fail`` per video; ``close`` at the end."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

@@ -10,26 +10,24 @@ from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from torch import nn
 
+from mvit_video.config import Config, ConfigError, load_config
 from mvit_video.data import ViewPlan
-from mvit_video.engine.checkpoint import list_checkpoints
+from mvit_video.engine.inputs import find_weights, load_first, read_class_names
+from mvit_video.engine.resolve import resolve_architecture, resolve_views
 from mvit_video.models import ARCHITECTURES, MViT, architecture
 from mvit_video.weights import (
     ZOO,
+    Checkpoint,
     WeightsError,
     ZooEntry,
-    class_names,
     download,
     load_weights,
     loaded_from,
     read_checkpoint,
 )
-
-if TYPE_CHECKING:
-    from mvit_video.config import Config
 
 _logger = logging.getLogger("mvit_video.inference")
 
@@ -58,7 +56,7 @@ class Recogniser:
 
 
 def recogniser_of(
-    model_or_name: "str | nn.Module | Config",
+    model_or_name: str | nn.Module | Config,
     checkpoint: str | PathLike[str] | None = None,
     views: ViewPlan | tuple[int, int] | None = None,
 ) -> Recogniser:
@@ -136,21 +134,22 @@ def _from_name(name: str, checkpoint: str | None) -> Recogniser:
         return _from_zoo(entry, entry.name)
     if checkpoint in ZOO:
         return _from_zoo(ZOO[checkpoint], checkpoint, entry.architecture if entry else name)
-    path = local_file(checkpoint)
-    trained_with = _configuration_in(path)
+    found = _read(checkpoint)
+    trained_with = _configuration_in(found)
     if trained_with is not None:
         trained_as = trained_with.model.name.partition(".")[0]
         if trained_as not in ("", name.partition(".")[0]):
-            raise WeightsError(f"{path}: was trained as {trained_as}, not as {name}; take that name")
-        _logger.info("views, sizes and normalisation: as %s was trained", path)
-        return _from_config(trained_with, str(path))
-    if entry is None:
-        entry = next((known for known in ZOO.values() if known.architecture == name), None)
-        if entry is None:
-            raise WeightsError(
-                f"{name} has no published recipe to take the views from: describe it in a --cfg file"
-            )
-    return _from_zoo(entry, checkpoint, num_classes=count_classes(path))
+            raise WeightsError(f"{checkpoint}: was trained as {trained_as}, not as {name}; take that name")
+        _logger.info("views, sizes and normalisation: as %s was trained", checkpoint)
+        return _from_config(trained_with, checkpoint)
+    recipe_of = entry or next((known for known in ZOO.values() if known.architecture == name), None)
+    if recipe_of is None:
+        raise WeightsError(
+            f"{name} has no published recipe to take the views from: describe it in a --cfg file"
+        )
+    recogniser = _from_zoo(recipe_of, checkpoint, num_classes=_num_classes(found))
+    # The classes of a file under a plain name may be anybody's, even if there are as many as in Kinetics.
+    return recogniser if entry else replace(recogniser, class_names=found.class_names)
 
 
 def _from_zoo(
@@ -161,8 +160,7 @@ def _from_zoo(
     views = _views_of(entry)
     classes = num_classes or entry.num_classes
     model = MViT(architecture(architecture_name or entry.architecture, num_classes=classes))
-    report = load_weights(model, weights)
-    names = report.class_names
+    names = load_weights(model, weights).class_names
     if names is None and classes == entry.num_classes:
         names = entry.class_names
     return Recogniser(model, classes, views, recipe.mean, recipe.std, names)
@@ -183,81 +181,58 @@ def _views_of(entry: ZooEntry) -> ViewPlan:
 def _from_model(model: nn.Module, checkpoint: str | None, views: ViewPlan | None) -> Recogniser:
     if not isinstance(model, MViT):
         raise WeightsError(f"the model is a {type(model).__name__}; a Predictor takes models of create_model")
-    names = None
-    if checkpoint is not None:
-        names = load_weights(model, checkpoint).class_names
-    elif (report := loaded_from(model)) is not None:
-        names = report.class_names
+    report = loaded_from(model) if checkpoint is None else load_weights(model, checkpoint)
+    names = None if report is None else report.class_names
     num_classes = model.architecture.num_classes
-    named = replace(model.architecture, num_classes=ARCHITECTURES["mvitv2_s_16x4"].num_classes)
-    entry = next((known for known in ZOO.values() if ARCHITECTURES[known.architecture] == named), None)
+    entry = None if report is None else ZOO.get(report.source.partition(" ")[0])
+    if entry is None:
+        same = replace(model.architecture, num_classes=ARCHITECTURES["mvitv2_s_16x4"].num_classes)
+        entry = next((known for known in ZOO.values() if ARCHITECTURES[known.architecture] == same), None)
     if entry is not None:
-        return Recogniser(
-            model, num_classes, views or _views_of(entry), entry.recipe.mean, entry.recipe.std, names
-        )
+        plan = views or _views_of(entry)
+        return Recogniser(model, num_classes, plan, entry.recipe.mean, entry.recipe.std, names)
     if views is None:
         raise WeightsError(
-            "the model is none of the published ones, so what frames it wants is not known: give views=ViewPlan(...)"
+            "the model is none of the published ones, so its frames are not known: give views=ViewPlan(...)"
         )
     return Recogniser(model, num_classes, views, class_names=names)
 
 
-def _from_config(config: "Config", checkpoint: str | None) -> Recogniser:
-    from mvit_video.engine.resolve import resolve_architecture, resolve_views
-
+def _from_config(config: Config, checkpoint: str | None) -> Recogniser:
     wanted = resolve_architecture(config)
     model = MViT(wanted)
-    report = load_weights(model, checkpoint or _weights_of(config))
+    report = load_first(model, find_weights(config) if checkpoint is None else [checkpoint])
+    _logger.info("weights: %s", report.source)
     names = read_class_names(config.data.class_names) if config.data.class_names else report.class_names
     return Recogniser(
         model, wanted.num_classes, resolve_views(config), config.data.mean, config.data.std, names
     )
 
 
-def _weights_of(config: "Config") -> str:
-    """TEST.CHECKPOINT_FILE_PATH, else the newest checkpoint of OUTPUT_DIR, else those of a zoo name."""
-    if config.test.checkpoint_file_path:
-        return config.test.checkpoint_file_path
-    if found := list_checkpoints(config.output_dir):
-        _logger.info("weights: %s", found[0])
-        return str(found[0])
-    if config.model.name in ZOO:
-        return config.model.name
-    raise WeightsError(
-        "no weights: neither --checkpoint nor TEST.CHECKPOINT_FILE_PATH is given, and OUTPUT_DIR "
-        f"({config.output_dir}) holds no checkpoints"
-    )
+def count_classes(source: str) -> int | None:
+    """How many classes the classifier of a file, URL or zoo name tells apart; None where it has none."""
+    return ZOO[source].num_classes if source in ZOO else _num_classes(_read(source))
 
 
-def read_class_names(name: str | PathLike[str]) -> tuple[str, ...]:
-    """Class names of a known set (``kinetics400``), or of a text file with one name per line.
-
-    Raises:
-        WeightsError: There is neither such a set nor such a file.
-    """
-    path = Path(name)
-    if path.is_file():
-        return tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
-    return class_names(str(name))
+def _read(source: str) -> Checkpoint:
+    """The checkpoint in a file or at a URL."""
+    if source.startswith(("http://", "https://")):
+        source = str(download(source, check=_check))
+    return read_checkpoint(source)
 
 
-def local_file(checkpoint: str) -> Path:
-    """Where weights lie on this machine, once they are here: a file, a URL or a name of the zoo."""
-    url = ZOO[checkpoint].url if checkpoint in ZOO else checkpoint
-    return download(url) if url.startswith(("http://", "https://")) else Path(url)
+def _check(path: Path) -> None:
+    read_checkpoint(path)
 
 
-def count_classes(path: Path) -> int | None:
-    """How many classes the classifier in a file of weights tells apart; None where it has none."""
-    head = read_checkpoint(path).state_dict.get("head.projection.weight")
+def _num_classes(checkpoint: Checkpoint) -> int | None:
+    head = checkpoint.state_dict.get("head.projection.weight")
     return None if head is None else len(head)
 
 
-def _configuration_in(path: Path) -> "Config | None":
+def _configuration_in(checkpoint: Checkpoint) -> Config | None:
     """The configuration that our own training checkpoints carry; None in any other file."""
-    from mvit_video.config import ConfigError, load_config
-
-    metadata = read_checkpoint(path).metadata
+    metadata = checkpoint.metadata
     text = metadata.get("cfg")
     if not isinstance(text, str) or not isinstance(metadata.get("format"), int):
         return None
@@ -268,7 +243,7 @@ def _configuration_in(path: Path) -> "Config | None":
             return load_config([file])
         except ConfigError as error:
             raise WeightsError(
-                f"{path}: the configuration in it cannot be used ({error}); give one with --cfg"
+                f"{checkpoint.source}: the configuration in it cannot be used ({error}); give one with --cfg"
             ) from None
 
 
