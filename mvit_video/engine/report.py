@@ -1,0 +1,130 @@
+"""What a run would use, in words and numbers, before any video is opened or weight allocated."""
+
+from collections.abc import Iterator
+
+import torch
+
+from mvit_video.config import Config, set_keys
+from mvit_video.config.schema import KEYS, value_of
+from mvit_video.engine.resolve import (
+    check_trainable,
+    has_schedule,
+    resolve_architecture,
+    resolve_batch,
+    resolve_schedule,
+    resolve_test_batch,
+    resolve_views,
+)
+from mvit_video.models import THW, Architecture, BlockSpec, count_flops, count_parameters
+
+
+def print_config(config: Config, *, num_devices: int | None = None) -> str:
+    """Describe a run: its keys, its model block by block, its cost, its views, its batch and its schedule.
+
+    Args:
+        config: The configuration.
+        num_devices: GPUs of this machine; those that torch sees by default.
+
+    Returns:
+        Text of several lines. What would stop training is part of it, not an error.
+
+    Raises:
+        ConfigError: When there is no such model, or its numbers do not fit together.
+    """
+    architecture = resolve_architecture(config)
+    devices = torch.cuda.device_count() if num_devices is None else num_devices
+    parts = [_keys(config), _model(config, architecture), _testing(config), _training(config, devices)]
+    return "\n\n".join("\n".join(part) for part in parts)
+
+
+def _keys(config: Config) -> Iterator[str]:
+    given = set(set_keys(config))
+    yield "Keys (* given, the others at their defaults)"
+    for key in KEYS.values():
+        if config.model.name and key.section == "mvit" and key.dotted not in given:
+            continue  # the named model says it, not SlowFast's default
+        yield f"  {'*' if key.dotted in given else ' '} {key.dotted}: {_value(value_of(config, key))}"
+
+
+def _value(value: object) -> str:
+    text = repr(list(value)) if isinstance(value, tuple) else repr(value)
+    return text.replace("(", "[").replace(")", "]") if isinstance(value, tuple) else text
+
+
+def _model(config: Config, architecture: Architecture) -> Iterator[str]:
+    size = architecture.crop_size
+    yield f"Model {config.model.name or 'of MVIT.*'}"
+    yield f"  clip: {architecture.num_frames} frames of {size} x {size} pixels"
+    yield f"  classes: {architecture.num_classes}"
+    yield f"  parameters: {count_parameters(architecture) / 1e6:.2f} M"
+    for side in sorted({size, config.data.test_crop_size}):
+        flops = count_flops(architecture, height=side, width=side)
+        yield (
+            f"  one view of {side} pixels: {flops.multiply_adds / 1e9:.1f} G multiply-adds "
+            f"({flops.with_norms / 1e9:.1f} with norms)"
+        )
+    yield (
+        "  block  tokens in   tokens out  keys        width         heads  q kernel/stride  kv kernel/stride  "
+        "drop path"
+    )
+    for spec in architecture.block_specs():
+        yield _block(spec)
+
+
+def _block(spec: BlockSpec) -> str:
+    width = f"{spec.dim_in}" if spec.dim_in == spec.dim_out else f"{spec.dim_in} -> {spec.dim_out}"
+    return (
+        f"  {spec.index:5d}  {_grid(spec.grid_in):10}  {_grid(spec.grid_out):10}  {_grid(spec.grid_kv):10}  "
+        f"{width:12}  {spec.num_heads:5d}  {_pooling(spec.kernel_q, spec.stride_q):15}  "
+        f"{_pooling(spec.kernel_kv, spec.stride_kv):16}  {spec.drop_path:9.3f}"
+    )
+
+
+def _grid(grid: THW) -> str:
+    return "x".join(map(str, grid))
+
+
+def _pooling(kernel: THW | None, stride: THW) -> str:
+    return "-" if kernel is None else f"{_grid(kernel)}/{_grid(stride)}"
+
+
+def _testing(config: Config) -> Iterator[str]:
+    yield "Testing"
+    try:
+        views = resolve_views(config)
+    except ValueError as error:
+        yield f"  not possible: {error}"
+        return
+    yield (
+        f"  views: {views.temporal_views} clips x {views.spatial_crops} crops of {views.crop_size} pixels, "
+        f"short side {views.short_side}"
+    )
+    yield (
+        f"  clip: {views.num_frames} frames, {views.sampling_rate} apart at {views.target_fps:g} fps "
+        f"({views.num_frames * views.sampling_rate / views.target_fps:.2f} seconds)"
+    )
+    yield f"  views per forward pass and device: {resolve_test_batch(config)}"
+
+
+def _training(config: Config, num_devices: int) -> Iterator[str]:
+    yield "Training"
+    try:
+        check_trainable(config)
+    except ValueError as error:
+        yield from (f"  {line.strip()}" for line in f"not possible: {error}".splitlines())
+    try:
+        batch, schedule = resolve_batch(config, num_devices), resolve_schedule(config)
+    except ValueError as error:
+        yield f"  {error}"
+        return
+    yield (
+        f"  batch: {batch.global_batch} clips a step, {batch.per_device} on each device, in "
+        f"{batch.accumulation_steps} passes of {batch.micro_batch}"
+    )
+    if not has_schedule(config):
+        return
+    yield (
+        f"  learning rate: {schedule.warmup_start_lr:g} to {schedule.base_lr:g} in "
+        f"{schedule.warmup_epochs:g} epochs, then a cosine to {schedule.cosine_end_lr:g} at epoch {schedule.max_epoch:g} "
+        f"({config.solver.optimizing_method}, weight decay {config.solver.weight_decay:g})"
+    )
