@@ -1,16 +1,19 @@
-"""Models and weights joined, for users."""
+"""Models and weights joined, for users: the one place that knows which weights fit which model."""
 
 from collections.abc import Mapping
+from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from mvit_video import weights as weights_room
 from mvit_video.models import ARCHITECTURES, MViT, architecture
-from mvit_video.weights import ZOO, LoadReport
+from mvit_video.weights import ZOO, LoadReport, MismatchError, WeightsError, ZooEntry, weights_fit
 
-__all__ = ["create_model", "list_models", "load_weights"]
+__all__ = ["create_model", "fitting_models", "list_models", "load_weights"]
 
 
 def list_models(pretrained: bool = False) -> tuple[str, ...]:
@@ -25,20 +28,93 @@ def create_model(
     weights: str | Path | Mapping[str, Tensor] | None = None,
     **overrides: Any,
 ) -> MViT:
-    """Build a model."""
-    entry = ZOO.get(name)
-    classes = num_classes or (entry.num_classes if entry else None)
+    """Build a model: a plain name with random weights, a dotted one with the published weights of that name.
+
+    Args:
+        name: An architecture (``mvitv2_s_16x4``) or the name of published weights (``mvitv2_s_16x4.k400``).
+        num_classes: Number of classes; by default that of the published weights, else 400. With another
+            number than the weights have, the classifier is drawn at random.
+        weights: Weights to load instead: whatever `load_weights` takes.
+        **overrides: Fields of `mvit_video.models.Architecture` to change, such as ``crop_size=256``.
+
+    Returns:
+        The model on the CPU, in training mode. `mvit_video.weights.loaded_from` tells what was loaded.
+
+    Raises:
+        ArchitectureError: When there is no such architecture, or the overrides do not fit.
+        WeightsError: When there are no such weights, or they cannot be fetched, read or fitted.
+    """
+    entry = _entry(name)
+    classes = entry.num_classes if entry is not None and num_classes is None else num_classes
     if classes is not None:
         overrides["num_classes"] = classes
-    model = MViT(architecture(entry.architecture if entry else name, **overrides))
-    source = weights if weights is not None else (name if entry else None)
-    if source is not None:
-        load_weights(model, source)
+    model = MViT(architecture(name if entry is None else entry.architecture, **overrides))
+    if weights is None and entry is None:
+        return model
+    load_weights(model, name if weights is None else weights)
     return model
 
 
 def load_weights(
     model: nn.Module, source: str | Path | Mapping[str, Tensor], *, strict: bool = True
 ) -> LoadReport:
-    """Load weights into a model, in place."""
-    return weights_room.load_weights(model, source, strict=strict)
+    """Load weights into a model, in place; the error for weights of another model names that model.
+
+    Args:
+        model: A model of `create_model`.
+        source: A file, an http(s) address, the name of published weights, or tensors by name; in the naming
+            of SlowFast, torchvision, PyTorchVideo, mmaction2 or our own.
+        strict: With False, what fits is loaded and the rest reported.
+
+    Returns:
+        What was loaded, resized, re-initialised, missing and unexpected. Tables of positions are resized for
+        another clip size; a classifier with another number of classes is drawn afresh (build the optimiser
+        after this).
+
+    Raises:
+        WeightsError: When the weights cannot be found, fetched, read or fitted; the model is then unchanged.
+    """
+    try:
+        return weights_room.load_weights(model, source, strict=strict)
+    except MismatchError as error:
+        names = fitting_models(error.shapes)
+        if not names:
+            raise
+        listed = " or ".join(repr(name) for name in names)
+        raise MismatchError(f"{error}; these weights fit {listed}", error.shapes) from None
+
+
+def fitting_models(shapes: Mapping[str, tuple[int, ...]]) -> tuple[str, ...]:
+    """Architectures that weights of these shapes are for.
+
+    Args:
+        shapes: Parameter name (ours) -> shape.
+
+    Returns:
+        Those that fit exactly, whatever the number of classes; if there are none, those that fit once their
+        tables of positions are resized; possibly none.
+    """
+    exact = tuple(name for name in ARCHITECTURES if weights_fit(_outline(name), shapes, resizing=False))
+    return exact or tuple(
+        name for name in ARCHITECTURES if weights_fit(_outline(name), shapes, resizing=True)
+    )
+
+
+@cache
+def _outline(name: str) -> Mapping[str, Tensor]:
+    """The parameters of an architecture without their values."""
+    with torch.device("meta"):
+        return MViT(ARCHITECTURES[name]).state_dict()
+
+
+def _entry(name: str) -> ZooEntry | None:
+    """The published weights of a dotted name; None for a plain one."""
+    if name in ZOO:
+        return ZOO[name]
+    base, dot, _ = name.partition(".")
+    if not dot:
+        return None
+    known = [other for other in ZOO if other.startswith(f"{base}.")]
+    close = get_close_matches(name, known or ZOO, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known or ZOO)}"
+    raise WeightsError(f"no published weights are called {name!r}; {hint}")

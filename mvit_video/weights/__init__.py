@@ -18,7 +18,7 @@ if TYPE_CHECKING:
         write_safetensors,
     )
     from mvit_video.weights.labels import CLASS_SETS, class_names
-    from mvit_video.weights.loading import LoadReport, load_weights, loaded_from
+    from mvit_video.weights.loading import LoadReport, fetch_weights, load_weights, loaded_from, weights_fit
     from mvit_video.weights.zoo import ZOO, TestRecipe, ZooEntry
 
 _HOMES = {
@@ -34,10 +34,12 @@ _HOMES = {
     "class_names": "labels",
     "convert": "files",
     "download": "downloading",
+    "fetch_weights": "loading",
     "load_weights": "loading",
     "loaded_from": "loading",
     "read_checkpoint": "files",
     "read_torch_file": "files",
+    "weights_fit": "loading",
     "write_safetensors": "files",
 }
 
@@ -54,10 +56,12 @@ __all__ = [
     "class_names",
     "convert",
     "download",
+    "fetch_weights",
     "load_weights",
     "loaded_from",
     "read_checkpoint",
     "read_torch_file",
+    "weights_fit",
     "write_safetensors",
 ]
 

@@ -22,12 +22,19 @@ from mvit_video.weights.progress import show_progress
 _CHUNK_BYTES = 1 << 20
 
 
+def check_parses(path: Path) -> None:
+    """Raise a `WeightsError` when a file cannot be read as weights."""
+    from mvit_video.weights.files import read_checkpoint  # late: a cached file needs no torch
+
+    read_checkpoint(path)
+
+
 def download(
     url: str,
     *,
     num_bytes: int | None = None,
     sha256: str | None = None,
-    check: Callable[[Path], None] | None = None,
+    check: Callable[[Path], None] | None = check_parses,
     stall_seconds: float = 30.0,
 ) -> Path:
     """The file at a URL, from the cache or fetched into it.
@@ -38,7 +45,8 @@ def download(
         url: An http or https address.
         num_bytes: Size the file must have, if known.
         sha256: SHA-256 it must have in hexadecimal, or its leading digits, if known.
-        check: Called with the fetched file before it gets its name; raises when the file is no good.
+        check: Called with the fetched file before it gets its name; raises when the file is no good. By
+            default it must be readable as weights; None takes any file.
         stall_seconds: Give up when the server sends nothing for so long.
 
     Returns:

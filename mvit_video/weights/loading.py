@@ -119,28 +119,49 @@ def loaded_from(model: nn.Module) -> LoadReport | None:
     return report if isinstance(report, LoadReport) else None
 
 
-def _open(source: str | Path | Mapping[str, Tensor]) -> Checkpoint:
-    if isinstance(source, Mapping):
-        state_dict, naming = to_native(source, "state dict")
-        return Checkpoint(state_dict, naming=naming)
+def weights_fit(own: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], *, resizing: bool) -> bool:
+    """Whether weights of these shapes would load into a model, whatever their number of classes.
+
+    Args:
+        own: The model's state dict; tensors on the meta device will do.
+        shapes: Parameter name (ours) -> shape, of the weights.
+        resizing: Whether tables of positions may be resized for it.
+    """
+    plan = _plan(own, {name: torch.empty(shape, device="meta") for name, shape in shapes.items()})
+    return not (plan.missing or plan.unexpected or plan.misfits) and (resizing or not plan.resized)
+
+
+def fetch_weights(source: str | Path) -> Path:
+    """The file that holds weights, fetched if it is not on this machine yet.
+
+    Args:
+        source: A file, an http(s) address or a name of the zoo.
+
+    Raises:
+        WeightsError: When there is no such file or name, or it cannot be fetched.
+    """
     text = str(source)
     if text in ZOO:
-        entry = ZOO[text]
-        path = download(entry.url, num_bytes=entry.num_bytes, sha256=entry.sha256, check=_check_parses)
-        checkpoint = read_checkpoint(path)
-        names = checkpoint.class_names or entry.class_names
-        return replace(checkpoint, source=f"{text} ({path})", class_names=names)
+        return download(ZOO[text].url, num_bytes=ZOO[text].num_bytes, sha256=ZOO[text].sha256)
     if text.startswith(("http://", "https://")):
-        return replace(read_checkpoint(download(text, check=_check_parses)), source=text)
+        return download(text)
     if not Path(text).exists():
         close = get_close_matches(text, ZOO, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"published weights: {', '.join(ZOO)}"
         raise WeightsError(f"{text}: neither a file nor the name of published weights; {hint}")
-    return read_checkpoint(text)
+    return Path(text)
 
 
-def _check_parses(path: Path) -> None:
-    read_checkpoint(path)
+def _open(source: str | Path | Mapping[str, Tensor]) -> Checkpoint:
+    if isinstance(source, Mapping):
+        state_dict, naming = to_native(source, "state dict")
+        return Checkpoint(state_dict, naming=naming)
+    path = fetch_weights(source)
+    checkpoint = read_checkpoint(path)
+    if str(source) not in ZOO:
+        return replace(checkpoint, source=str(source))
+    names = checkpoint.class_names or ZOO[str(source)].class_names
+    return replace(checkpoint, source=f"{source} ({path})", class_names=names)
 
 
 def _plan(own: Mapping[str, Tensor], state_dict: Mapping[str, Tensor]) -> _Plan:
