@@ -1,0 +1,95 @@
+"""Which frames make a clip: pure arithmetic, no video touched.
+
+A clip of T frames at sampling rate tau spans ``T * tau`` frames of a video at the target frame rate (30), so
+at another rate it spans as many frames as last equally long. Frames are counted from 0; starts and spans are
+in frames of the video and may be fractional, as the official code's are.
+
+Source: SlowFast slowfast/datasets/decoder.py, get_start_end_idx and temporal_sampling.
+"""
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+FrameIndices = NDArray[np.int64]
+
+
+class Duration(float):
+    """Seconds of video that remember the frames and the rate they come from."""
+
+    num_frames: int
+    frame_rate: Fraction
+
+    def __new__(cls, num_frames: int, frame_rate: Fraction) -> "Duration":
+        """``num_frames / frame_rate`` seconds."""
+        duration = super().__new__(cls, float(num_frames / frame_rate))
+        duration.num_frames, duration.frame_rate = num_frames, frame_rate
+        return duration
+
+    def __getnewargs__(self) -> tuple[int, Fraction]:  # type: ignore[override]
+        return self.num_frames, self.frame_rate
+
+
+@dataclass(frozen=True)
+class ClipSpec:
+    """A clip of ``num_frames`` (T) frames, ``sampling_rate`` (tau) apart at ``target_fps``."""
+
+    num_frames: int
+    sampling_rate: int
+    target_fps: float = 30.0
+
+    def __post_init__(self) -> None:
+        for name in ("num_frames", "sampling_rate", "target_fps"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected more than 0")
+
+    @property
+    def seconds(self) -> float:
+        """How long a clip lasts, in seconds."""
+        return self.sampling_rate * self.num_frames / self.target_fps
+
+    def size(self, fps: float) -> float:
+        """How many frames of a video at ``fps`` a clip spans; fractional, at least 1."""
+        return max(1.0, self.sampling_rate * self.num_frames / self.target_fps * fps)
+
+    def slack(self, video_frames: int, fps: float) -> float:
+        """How many frames the start of a clip can move within a video; 0 when the video is too short."""
+        return max(video_frames - self.size(fps), 0.0)
+
+    def frame_indices(self, start: float, fps: float, video_frames: int) -> FrameIndices:
+        """The T frames of the clip that starts at ``start``: int64, non-decreasing.
+
+        T points spread evenly from the first to the last frame of the span, cut off to whole frames (16x4
+        gives 0, 4, 8, 12, 16, 21, ..., 63, not steps of 4). Beyond the end the last frame repeats.
+        """
+        # torch and not numpy: the float32 rounding of torch.linspace decides which frame a whole number is.
+        points = torch.linspace(start, start + self.size(fps) - 1, self.num_frames)
+        return points.clamp(0, video_frames - 1).long().numpy()
+
+    def random_start(self, position: float, video_frames: int, fps: float) -> float:
+        """The start for training: ``position``, drawn from [0, 1), of the slack."""
+        return position * self.slack(video_frames, fps)
+
+
+def uniform_start(index: int, num_clips: int, slack: float, *, use_offset: bool) -> float:
+    """The start of test clip ``index`` of ``num_clips``, spread over a video with ``slack`` frames to spare.
+
+    Args:
+        index: 0 to num_clips - 1.
+        num_clips: Clips per video.
+        slack: Frames in the video less frames in a clip, not negative.
+        use_offset: True (TEST.USE_OFFSET_SAMPLING, all published MViT recipes): whole steps, the last clip
+            near the end, a single clip in the middle. False: steps of slack / num_clips; the last clip
+            never reaches the end.
+    """
+    if not 0 <= index < num_clips:
+        raise ValueError(f"clip {index} was asked for, but there are {num_clips} (0 to {num_clips - 1})")
+    if not use_offset:
+        return slack * index / num_clips
+    if num_clips == 1:
+        return float(math.floor(slack / 2))
+    return float(index * math.floor(slack / (num_clips - 1)))
