@@ -1,1 +1,54 @@
+"""Training and testing: from a configuration to numbers.
 
+Reading order: ``runner`` (train, then test), ``fitting`` (a training run), ``training`` (the loop and the
+step), ``evaluation`` (videos over several views), ``testing`` (a test run). They stand on ``resolve`` (what a
+configuration means), ``inputs``, ``schedule``, ``optimiser``, ``checkpoint`` and ``logs``.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mvit_video.engine.ensemble import ensemble_views
+    from mvit_video.engine.errors import RunError
+    from mvit_video.engine.evaluation import ViewScorer, evaluate
+    from mvit_video.engine.fitting import TrainResult, train
+    from mvit_video.engine.results import TestResult
+    from mvit_video.engine.runner import RunResult, run
+    from mvit_video.engine.testing import test
+
+_HOMES = {
+    "RunError": "errors",
+    "RunResult": "runner",
+    "TestResult": "results",
+    "TrainResult": "fitting",
+    "ViewScorer": "evaluation",
+    "ensemble_views": "ensemble",
+    "evaluate": "evaluation",
+    "run": "runner",
+    "test": "testing",
+    "train": "fitting",
+}
+
+__all__ = [
+    "RunError",
+    "RunResult",
+    "TestResult",
+    "TrainResult",
+    "ViewScorer",
+    "ensemble_views",
+    "evaluate",
+    "run",
+    "test",
+    "train",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'mvit_video.engine' has no attribute {name!r}")
+    return getattr(import_module(f"mvit_video.engine.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

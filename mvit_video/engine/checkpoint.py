@@ -10,13 +10,14 @@ import os
 import pickle
 import re
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
 
+from mvit_video.config import Config, dump_config
 from mvit_video.engine.errors import RunError
 
 FORMAT = 1
@@ -125,28 +126,31 @@ def last_resumable(output_dir: str | Path) -> tuple[Path, dict[str, Any]] | None
     return None
 
 
-def changed_keys(then: str, now: str, ignore: Iterable[str] = ()) -> list[str]:
-    """The configuration keys that differ between two YAML dumps and change what is trained.
+def changed_keys(then: str, now: Config) -> list[str]:
+    """The keys that change the training and differ between a checkpoint's configuration and this one.
 
     Args:
-        then: the dump in the checkpoint.
-        now: the dump of the current run.
-        ignore: more keys not to look at.
+        then: YAML of :func:`mvit_video.config.dump_config`, the ``cfg`` of a checkpoint.
+        now: the configuration of the current run.
     """
-    before, after = _flatten(yaml.safe_load(then)), _flatten(yaml.safe_load(now))
+    defaults = _flatten(dump_config(Config(), every_key=True))
+    before, after = defaults | _flatten(then), defaults | _flatten(dump_config(now))
     return [
         key
         for key in sorted(before.keys() | after.keys())
-        if before.get(key) != after.get(key) and not _FREE_KEYS.fullmatch(key) and key not in set(ignore)
+        if before.get(key) != after.get(key) and not _FREE_KEYS.fullmatch(key)
     ]
 
 
-def _flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(tree, dict):
-        return {prefix: tree}
+def _flatten(text: str) -> dict[str, Any]:
+    """YAML text as dotted keys; a configuration is at most two levels deep."""
     flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        flat |= _flatten(value, f"{prefix}.{key}" if prefix else str(key))
+    for name, value in (yaml.safe_load(text) or {}).items():
+        flat |= (
+            {f"{name}.{key}": item for key, item in value.items()}
+            if isinstance(value, dict)
+            else {name: value}
+        )
     return flat
 
 

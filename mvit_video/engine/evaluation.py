@@ -41,7 +41,7 @@ class ViewScorer:
         was_training = self.model.training
         self.model.eval()
         try:
-            return torch.cat([self._forward(part) for part in views.split(self.views_per_batch)])
+            return torch.cat([self._forward(part) for part in torch.split(views, self.views_per_batch)])
         finally:
             self.model.train(was_training)
 
@@ -127,7 +127,7 @@ def _scored(scorer: ViewScorer, samples: Iterable[TestSample]) -> Iterator[tuple
 
     def run_queue() -> None:
         logits = scorer.logits(torch.cat([views for _, views in queue]))
-        parts = logits.split([len(views) for _, views in queue])
+        parts = torch.split(logits, [len(views) for _, views in queue])
         for (pending, _), part in zip(queue, parts, strict=True):
             pending.logits.append(part)
         queue.clear()

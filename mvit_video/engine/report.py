@@ -64,8 +64,8 @@ def _model(config: Config, architecture: Architecture) -> Iterator[str]:
             f"({flops.with_norms / 1e9:.1f} with norms)"
         )
     yield (
-        "  block  tokens in   tokens out  keys        width         heads  q kernel/stride  kv kernel/stride  "
-        "drop path"
+        "  block  tokens in   tokens out  keys        width         heads  "
+        "q kernel/stride  kv kernel/stride  drop path"
     )
     for spec in architecture.block_specs():
         yield _block(spec)
@@ -125,6 +125,7 @@ def _training(config: Config, num_devices: int) -> Iterator[str]:
         return
     yield (
         f"  learning rate: {schedule.warmup_start_lr:g} to {schedule.base_lr:g} in "
-        f"{schedule.warmup_epochs:g} epochs, then a cosine to {schedule.cosine_end_lr:g} at epoch {schedule.max_epoch:g} "
+        f"{schedule.warmup_epochs:g} epochs, then a cosine to {schedule.cosine_end_lr:g} at "
+        f"epoch {schedule.max_epoch:g} "
         f"({config.solver.optimizing_method}, weight decay {config.solver.weight_decay:g})"
     )

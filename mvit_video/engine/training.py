@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from mvit_video.data import Batch, TrainLoader, normalise
 from mvit_video.engine.device import Precision, autocast
@@ -28,8 +28,7 @@ class TrainPlan:
     Attributes:
         schedule: the learning rate by fractional epoch.
         global_batch: clips behind one optimiser step.
-        micro_batch: the most clips in one forward and backward pass; gradients accumulate over passes.
-        batches_per_step: the loader's batches that make up the global batch.
+        num_passes: the loader's batches that make up a step, one forward and backward pass each.
         precision: of the forward pass.
         mean: per channel, of values in 0-1.
         std: likewise.
@@ -41,8 +40,7 @@ class TrainPlan:
 
     schedule: Schedule
     global_batch: int
-    micro_batch: int
-    batches_per_step: int
+    num_passes: int
     precision: Precision
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -76,7 +74,7 @@ def train_one_epoch(
     Raises:
         RunError: the loss is not finite.
     """
-    num_steps = loader.num_batches // plan.batches_per_step
+    num_steps = loader.num_batches // plan.num_passes
     window = _Window(state.device)
     batches = window.timed(loader.epoch(state.epoch))
     state.model.train()
@@ -84,7 +82,7 @@ def train_one_epoch(
         learning_rate = plan.schedule.learning_rate(state.epoch + index / num_steps)
         set_learning_rate(state.optimiser, learning_rate)
         seed_step(plan.seed, state.step)
-        loss, grad_norm = train_step(state, islice(batches, plan.batches_per_step), plan)
+        loss, grad_norm = train_step(state, islice(batches, plan.num_passes), plan)
         if not math.isfinite(loss):
             raise RunError(
                 f"the loss is {loss} at step {state.step} (epoch {state.epoch}, learning rate "
@@ -104,11 +102,11 @@ def train_one_epoch(
 
 
 def train_step(state: TrainState, batches: Iterable[Batch], plan: TrainPlan) -> tuple[float, float | None]:
-    """One optimiser step on the mean loss over the global batch, however it is cut into passes.
+    """One optimiser step on the mean loss over the global batch, whatever the sizes of its passes.
 
     Args:
         state: is changed, unless the loss is not finite.
-        batches: together ``plan.global_batch`` clips.
+        batches: the passes, together ``plan.global_batch`` clips.
         plan: the numbers.
 
     Returns:
@@ -116,14 +114,14 @@ def train_step(state: TrainState, batches: Iterable[Batch], plan: TrainPlan) -> 
     """
     state.optimiser.zero_grad(set_to_none=True)
     total = torch.zeros((), device=state.device)
-    for clips, labels in _micro_batches(batches, plan.micro_batch):
-        inputs = normalise(clips.to(state.device, non_blocking=True), plan.mean, plan.std)
+    for batch in batches:
+        inputs = normalise(batch.clips.to(state.device, non_blocking=True), plan.mean, plan.std)
         with autocast(state.device, plan.precision):
             logits = state.model(inputs)
-        targets = labels.to(state.device, non_blocking=True)
+        targets = batch.labels.to(state.device, non_blocking=True)
         # A sum over the pass divided by the global batch: passes of any size add up to the mean.
         loss = F.cross_entropy(logits.float(), targets, reduction="sum") / plan.global_batch
-        state.scaler.scale(loss).backward()
+        torch.autograd.backward(state.scaler.scale(loss))
         total += loss.detach()
     value = float(total)
     if not math.isfinite(value):
@@ -135,11 +133,6 @@ def train_step(state: TrainState, batches: Iterable[Batch], plan: TrainPlan) -> 
     state.scaler.step(state.optimiser)
     state.scaler.update()
     return value, grad_norm
-
-
-def _micro_batches(batches: Iterable[Batch], size: int) -> Iterator[tuple[Tensor, Tensor]]:
-    for batch in batches:
-        yield from zip(batch.clips.split(size), batch.labels.split(size), strict=True)
 
 
 @dataclass

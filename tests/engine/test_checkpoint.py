@@ -6,6 +6,7 @@ import os
 import pytest
 import torch
 
+from mvit_video.config import Config, dump_config, load_config
 from mvit_video.engine import checkpoint as checkpoints
 from mvit_video.engine.checkpoint import (
     changed_keys,
@@ -103,8 +104,14 @@ def test_a_newer_format_is_said(tmp_path, monkeypatch):
 
 
 def test_changed_keys_names_what_matters_only():
-    then = "SOLVER: {BASE_LR: 1.0}\nTEST: {BATCH_SIZE: 1}\nOUTPUT_DIR: a\nDATA: {MEAN: [0.4, 0.4, 0.4]}\n"
-    now = "SOLVER: {BASE_LR: 2.0}\nTEST: {BATCH_SIZE: 2}\nOUTPUT_DIR: b\nDATA: {MEAN: [0.4, 0.4, 0.5]}\n"
-    assert changed_keys(then, now) == ["DATA.MEAN", "SOLVER.BASE_LR"]
-    assert changed_keys(then, then) == []
-    assert changed_keys("{}", "MVIT: {DEPTH: 3}") == ["MVIT.DEPTH"]
+    before = load_config(
+        [], ["SOLVER.BASE_LR", "1.0", "TEST.BATCH_SIZE", "1", "DATA.MEAN", "[0.4, 0.4, 0.4]"]
+    )
+    after = load_config([], ["SOLVER.BASE_LR", "2.0", "TEST.BATCH_SIZE", "2", "OUTPUT_DIR", "b"])
+    assert changed_keys(dump_config(before), after) == ["DATA.MEAN", "SOLVER.BASE_LR"]
+    assert changed_keys(dump_config(before), before) == []
+
+
+def test_a_default_written_out_is_no_change():
+    assert changed_keys("", load_config([], ["SOLVER.MOMENTUM", "0.9"])) == []
+    assert changed_keys("{MVIT: {DEPTH: 3}}", Config()) == ["MVIT.DEPTH"]

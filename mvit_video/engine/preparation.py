@@ -1,0 +1,157 @@
+"""What a training run needs, checked and put together before a model is built or a video decoded."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from mvit_video.config import Config
+from mvit_video.data import TestVideos, TrainClips, TrainLoader, TrainTransform, VideoList
+from mvit_video.engine.device import cap_workers, choose_device, choose_precision
+from mvit_video.engine.errors import RunError
+from mvit_video.engine.inputs import check_count, known_names, read_split
+from mvit_video.engine.logs import prepare_output_dir
+from mvit_video.engine.resolve import (
+    BatchPlan,
+    check_trainable,
+    resolve_architecture,
+    resolve_batch,
+    resolve_clip,
+    resolve_list,
+    resolve_schedule,
+    resolve_views,
+)
+from mvit_video.engine.training import TrainPlan
+from mvit_video.models import Architecture
+
+_logger = logging.getLogger("mvit_video.engine")
+
+
+@dataclass(frozen=True)
+class TrainInputs:
+    """What stays the same through a training run.
+
+    Attributes:
+        config: the configuration, for what is not here.
+        output_dir: where everything is written; it exists and can be written.
+        architecture: the model's numbers.
+        loader: the training clips.
+        validation: the videos of the evaluations between epochs, if there is a list of them.
+        plan: the numbers of a step.
+        batch: how the global batch is cut.
+        class_names: by index, where known.
+        device: where to compute.
+        num_workers: processes that decode.
+    """
+
+    config: Config
+    output_dir: Path
+    architecture: Architecture
+    loader: TrainLoader
+    validation: TestVideos | None
+    plan: TrainPlan
+    batch: BatchPlan
+    class_names: tuple[str, ...] | None
+    device: torch.device
+    num_workers: int
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps in one epoch; videos that do not fill a step sit that epoch out."""
+        num_batches: int = self.loader.num_batches
+        return num_batches // self.plan.num_passes
+
+
+def prepare_training(config: Config) -> TrainInputs:
+    """Check everything a training run needs and put it together.
+
+    Raises:
+        ValueError: the text says which key or file is at fault.
+    """
+    check_trainable(config)
+    output_dir = prepare_output_dir(config.output_dir)
+    architecture = resolve_architecture(config)
+    names = known_names(config, architecture.num_classes)
+    videos = read_split(config, "train", architecture.num_classes, names)
+    check_count(videos.class_names, architecture.num_classes, videos.source)
+    names = videos.class_names
+    device = choose_device(config.device, config.num_gpus)
+    batch = resolve_batch(config, num_devices=1)
+    num_workers = cap_workers(config.data_loader.num_workers)
+    if len(videos) < batch.global_batch:
+        raise RunError(
+            f"{videos.source}: has {len(videos)} videos, fewer than the {batch.global_batch} of one "
+            "training step: lower TRAIN.BATCH_SIZE"
+        )
+    return TrainInputs(
+        config=config,
+        output_dir=output_dir,
+        architecture=architecture,
+        loader=TrainLoader(
+            _clips(config, videos),
+            batch_size=batch.micro_batch,
+            num_workers=num_workers,
+            seed=config.rng_seed,
+        ),
+        validation=_validation(config, architecture, names),
+        plan=_plan(config, batch, device),
+        batch=batch,
+        class_names=names,
+        device=device,
+        num_workers=num_workers,
+    )
+
+
+def _plan(config: Config, batch: BatchPlan, device: torch.device) -> TrainPlan:
+    return TrainPlan(
+        schedule=resolve_schedule(config),
+        global_batch=batch.global_batch,
+        num_passes=batch.accumulation_steps,
+        precision=choose_precision(
+            config.train.precision, device, training=True, mixed_precision=config.train.mixed_precision
+        ),
+        mean=config.data.mean,
+        std=config.data.std,
+        clip_value=config.solver.clip_grad_val,
+        clip_l2_norm=config.solver.clip_grad_l2norm,
+        seed=config.rng_seed,
+        log_period=config.log_period,
+    )
+
+
+def _clips(config: Config, videos: VideoList) -> TrainClips:
+    data = config.data
+    transform = TrainTransform(
+        crop_size=data.train_crop_size,
+        jitter_scales=data.train_jitter_scales,
+        area=_pair(data.train_jitter_scales_relative),
+        aspect=_pair(data.train_jitter_aspect_relative),
+        flip=data.random_flip,
+    )
+    return TrainClips(videos, resolve_clip(config), transform, seed=config.rng_seed)
+
+
+def _validation(
+    config: Config, architecture: Architecture, names: tuple[str, ...] | None
+) -> TestVideos | None:
+    """The videos of the evaluations between epochs: one view each, the centre in time and in space.
+
+    SlowFast takes a random view here, so its figure changes from one evaluation to the next with the same
+    weights; neither is the figure of a test, which takes more views.
+    """
+    folder = config.data.path_to_data_dir
+    if not config.data.val_list and not (folder and Path(resolve_list(config, "val")).exists()):
+        _logger.info("no list of val videos (DATA.VAL_LIST): training is not evaluated between epochs")
+        return None
+    videos = read_split(config, "val", architecture.num_classes, names)
+    single = config.test.model_copy(
+        update={"num_ensemble_views": 1, "num_spatial_crops": 1, "num_temporal_clips": ()}
+    )
+    centred = config.data.model_copy(update={"use_offset_sampling": True})
+    views = resolve_views(config.model_copy(update={"test": single, "data": centred}))
+    return TestVideos(videos, views)
+
+
+def _pair(bounds: tuple[float, ...]) -> tuple[float, float] | None:
+    return (bounds[0], bounds[1]) if bounds else None

@@ -1,0 +1,38 @@
+"""A run as a configuration describes it: train if TRAIN.ENABLE, then test if TEST.ENABLE."""
+
+from dataclasses import dataclass
+
+from mvit_video.config import Config
+from mvit_video.engine.errors import RunError
+from mvit_video.engine.fitting import TrainResult, fit
+from mvit_video.engine.preparation import prepare_training
+from mvit_video.engine.results import TestResult
+from mvit_video.engine.testing import prepare_test, test
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run found; None for a part that was not enabled."""
+
+    train: TrainResult | None
+    test: TestResult | None
+
+
+def run(config: Config) -> RunResult:
+    """Train if TRAIN.ENABLE, then test if TEST.ENABLE.
+
+    What the test needs (its list, where its results go) is checked before training starts.
+
+    Raises:
+        ValueError: something the user can mend; the text says what.
+    """
+    if not (config.train.enable or config.test.enable):
+        raise RunError("TRAIN.ENABLE and TEST.ENABLE are both False: nothing to do; set one of them True")
+    trained = None
+    if config.train.enable:
+        inputs = prepare_training(config)
+        if config.test.enable:
+            prepare_test(config, inputs.class_names)
+        trained = fit(inputs)
+    tested = test(config) if config.test.enable else None
+    return RunResult(trained, tested)
