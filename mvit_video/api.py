@@ -115,6 +115,6 @@ def _entry(name: str) -> ZooEntry | None:
     if not dot:
         return None
     known = [other for other in ZOO if other.startswith(f"{base}.")]
-    close = get_close_matches(name, known or ZOO, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known or ZOO)}"
+    close = get_close_matches(name, ZOO, n=1) if not known else []
+    hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known or ZOO)}"
     raise WeightsError(f"no published weights are called {name!r}; {hint}")
