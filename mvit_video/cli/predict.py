@@ -100,13 +100,14 @@ def run(args: argparse.Namespace) -> int:
         if config is None:
             raise UsageError("--print-config shows a configuration: give --cfg")
         return print_config(config)
+    from mvit_video.inference.reports import open_report
+    from mvit_video.inference.videos import expand_inputs
+
+    videos = expand_inputs(args.inputs)
     from mvit_video.engine.device import choose_device
     from mvit_video.engine.inputs import read_class_names
     from mvit_video.inference.predictor import Predictor
-    from mvit_video.inference.reports import open_report
-    from mvit_video.inference.videos import find_videos
 
-    videos = find_videos(args.inputs)
     with open_report(_format(args), args.output) as report:
         predictor = Predictor(
             args.model if config is None else config,

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mvit_video.config import Config
-from mvit_video.data import ViewPlan, Views, decode_views, iter_clips, open_video
+from mvit_video.data import VideoReader, ViewPlan, Views, decode_views, iter_clips
 from mvit_video.engine.device import choose_device, choose_precision
 from mvit_video.engine.ensemble import ensemble_views
 from mvit_video.engine.evaluation import ViewScorer
@@ -130,7 +130,7 @@ class Predictor:
         if every_seconds is not None and not every_seconds > 0:
             raise ValueError(f"clips every {every_seconds} seconds: expected a number above 0")
         crops = self.views.spatial_crops
-        with open_video(path) as video:
+        with VideoReader(path) as video:
             if every_seconds is None:
                 batches: Iterable[list[Views]] = ([decode_views(video, self.views)],)
             else:

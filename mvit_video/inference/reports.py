@@ -17,7 +17,6 @@ import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import TextIO
 
@@ -60,13 +59,17 @@ class _TableReport(Report):
 
     def start(self, path: str) -> None:
         super().start(path)
+        self._has_clips = False
         self._print(path)
 
     def clip(self, clip: ClipPrediction) -> None:
+        self._has_clips = True
         classes = "   ".join(f"{100 * entry.score:5.1f} % {entry.name}" for entry in clip.top)
         self._print(f"  {clip.start_seconds:8.2f} - {clip.end_seconds:8.2f} s  {classes}")
 
     def finish(self, prediction: Prediction) -> None:
+        if self._has_clips:
+            self._print("  all of it:")
         for entry in prediction.top:
             self._print(f"  {100 * entry.score:5.1f} %  {entry.name}")
 
@@ -95,7 +98,8 @@ class _JsonReport(Report):
         self._num_clips = 0
 
     def clip(self, clip: ClipPrediction) -> None:
-        self._stream.write((", " if self._num_clips else "") + _json(asdict(clip)))
+        seconds = {"start_seconds": round(clip.start_seconds, 6), "end_seconds": round(clip.end_seconds, 6)}
+        self._stream.write((", " if self._num_clips else "") + _json({**seconds, "top": _plain(clip.top)}))
         self._num_clips += 1
 
     def finish(self, prediction: Prediction) -> None:
@@ -105,7 +109,7 @@ class _JsonReport(Report):
         self._end((), 0, reason)
 
     def _end(self, top: Sequence[ClassScore], num_views: int, error: str | None) -> None:
-        rest = _json({"top": [asdict(entry) for entry in top], "num_views": num_views, "error": error})
+        rest = _json({"top": _plain(top), "num_views": num_views, "error": error})
         self._stream.write("], " + rest[1:])
 
     def close(self) -> None:
@@ -181,6 +185,10 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def _plain(top: Sequence[ClassScore]) -> list[dict[str, object]]:
+    return [{"name": entry.name, "index": entry.index, "score": round(entry.score, 6)} for entry in top]
 
 
 def _json(value: object) -> str:

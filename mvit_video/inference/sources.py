@@ -15,6 +15,7 @@ from torch import nn
 
 from mvit_video.config import Config, ConfigError, load_config
 from mvit_video.data import ViewPlan
+from mvit_video.engine.errors import RunError
 from mvit_video.engine.inputs import find_weights, load_first, read_class_names
 from mvit_video.engine.resolve import resolve_architecture, resolve_views
 from mvit_video.models import ARCHITECTURES, MViT, architecture
@@ -47,7 +48,7 @@ class Recogniser:
         class_names: by index, where known.
     """
 
-    model: nn.Module
+    model: MViT
     num_classes: int
     views: ViewPlan
     mean: Sequence[float] = _DEFAULT_MEAN
@@ -89,29 +90,26 @@ def change_views(views: ViewPlan, temporal_views: int, spatial_crops: int) -> Vi
     Raises:
         ValueError: Fewer than one clip, or crops other than 1 or 3.
     """
-    if temporal_views < 1 or spatial_crops not in (1, 3):
-        raise ValueError(
-            f"views {temporal_views}x{spatial_crops}: expected at least 1 clip and 1 or 3 crops, such as 5x3"
-        )
     short_side = views.short_side
     if spatial_crops != views.spatial_crops:
         short_side = views.crop_size if spatial_crops > 1 else views.crop_size * 8 // 7
     return replace(views, temporal_views=temporal_views, spatial_crops=spatial_crops, short_side=short_side)
 
 
-def refuse_random_weights(model: nn.Module) -> None:
+def refuse_random_weights(model: MViT) -> None:
     """Refuse a model whose classifier nobody trained or loaded.
 
-    A new classifier's bias is exactly zero, one step of training changes that; so a model trained in this
-    very process passes, and loading a checkpoint whose classifier did not fit does not.
+    The biases of a new classifier are all the same, and one step of training parts them; so a model trained
+    in this very process passes, and one whose classifier did not fit its checkpoint does not.
 
     Raises:
         WeightsError: Random weights.
     """
-    report = loaded_from(model) if isinstance(model, MViT) else None
+    report = loaded_from(model)
     if report is not None and not report.missing and not report.reinitialised:
         return
-    if not isinstance(model, MViT) or bool(model.head.projection.bias.any()):
+    bias_K = model.head.projection.bias
+    if bool((bias_K != bias_K[0]).any()):
         return
     what = "the classifier" if report is not None else "the model"
     raise WeightsError(
@@ -201,7 +199,11 @@ def _from_model(model: nn.Module, checkpoint: str | None, views: ViewPlan | None
 def _from_config(config: Config, checkpoint: str | None) -> Recogniser:
     wanted = resolve_architecture(config)
     model = MViT(wanted)
-    report = load_first(model, find_weights(config) if checkpoint is None else [checkpoint])
+    try:
+        sources = find_weights(config) if checkpoint is None else [checkpoint]
+    except RunError as error:
+        raise WeightsError(f"{error}; or give a checkpoint") from None
+    report = load_first(model, sources)
     _logger.info("weights: %s", report.source)
     names = read_class_names(config.data.class_names) if config.data.class_names else report.class_names
     return Recogniser(

@@ -3,16 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from mvit_video.data import read_list
+from mvit_video.data import find_videos, read_list
 
-LIST_ENDINGS = (".csv", ".txt", ".list")
-VIDEO_ENDINGS = (
-    *(".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4"),
-    *(".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv"),
-)
+LIST_SUFFIXES = (".csv", ".txt", ".list")
 
 
-def find_videos(inputs: Sequence[str]) -> list[str]:
+def expand_inputs(inputs: Sequence[str]) -> list[str]:
     """The video files that files, folders and lists stand for, in the order given.
 
     Args:
@@ -22,19 +18,18 @@ def find_videos(inputs: Sequence[str]) -> list[str]:
     Raises:
         ValueError: A folder or list without a video, or a list that cannot be read.
     """
-    return [video for given in inputs for video in _expand(Path(given), given)]
+    return [video for given in inputs for video in _expand(given)]
 
 
-def _expand(path: Path, given: str) -> list[str]:
+def _expand(given: str) -> list[str]:
+    path = Path(given)
     if path.is_dir():
-        found = sorted(
-            str(file) for file in path.rglob("*") if file.suffix.lower() in VIDEO_ENDINGS and file.is_file()
-        )
+        found = find_videos(path)
         if not found:
             raise ValueError(
-                f"{given}: no videos in this folder or below (looked for {' '.join(VIDEO_ENDINGS)})"
+                f"{given}: no video files in this folder or below; name the file itself if it is one"
             )
         return found
-    if path.suffix.lower() in LIST_ENDINGS:
-        return [record.path for record in read_list(path).records]
+    if path.suffix.lower() in LIST_SUFFIXES:
+        return [record.path for record in read_list(path)]
     return [given]
