@@ -135,6 +135,20 @@ def add_video_stream(
     return encode
 
 
+def write_headless_video(path: Path, num_frames: int, *, gop: int) -> Path:
+    """A video without its first key frame: one packet less than ``num_frames``, and ``gop`` frames less."""
+    whole = path.with_suffix(".whole.mp4")
+    write_video(whole, num_frames, gop=gop, b_frames=0, options={"x264-params": "scenecut=0"})
+    with av.open(str(whole)) as source, av.open(str(path), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for number, packet in enumerate(source.demux(video=0)):
+            if number and packet.size:
+                packet.stream = stream
+                target.mux(packet)
+    whole.unlink()
+    return path
+
+
 def write_dataset(
     folder: Path, *, num_classes: int = 2, videos_per_class: int = 3, num_frames: int = 24, **video: Any
 ) -> Path:
