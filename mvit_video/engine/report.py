@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 
-import torch
-
 from mvit_video.config import Config, set_keys
 from mvit_video.config.schema import KEYS, value_of
 from mvit_video.engine.resolve import (
@@ -18,12 +16,12 @@ from mvit_video.engine.resolve import (
 from mvit_video.models import THW, Architecture, BlockSpec, count_flops, count_parameters
 
 
-def print_config(config: Config, *, num_devices: int | None = None) -> str:
+def print_config(config: Config, *, num_devices: int = 1) -> str:
     """Describe a run: its keys, its model block by block, its cost, its views, its batch and its schedule.
 
     Args:
         config: The configuration.
-        num_devices: GPUs of this machine; those that torch sees by default.
+        num_devices: Devices that training shares its batch out over.
 
     Returns:
         Text of several lines. What would stop training is part of it, not an error.
@@ -32,8 +30,7 @@ def print_config(config: Config, *, num_devices: int | None = None) -> str:
         ConfigError: When there is no such model, or its numbers do not fit together.
     """
     architecture = resolve_architecture(config)
-    devices = torch.cuda.device_count() if num_devices is None else num_devices
-    parts = [_keys(config), _model(config, architecture), _testing(config), _training(config, devices)]
+    parts = [_keys(config), _model(config, architecture), _testing(config), _training(config, num_devices)]
     return "\n\n".join("\n".join(part) for part in parts)
 
 
@@ -96,8 +93,8 @@ def _testing(config: Config) -> Iterator[str]:
         yield f"  not possible: {error}"
         return
     yield (
-        f"  views: {views.temporal_views} clips x {views.spatial_crops} crops of {views.crop_size} pixels, "
-        f"short side {views.short_side}"
+        f"  views: {_many(views.temporal_views, 'clip')} x {_many(views.spatial_crops, 'crop')} of "
+        f"{views.crop_size} pixels, short side {views.short_side}"
     )
     yield (
         f"  clip: {views.num_frames} frames, {views.sampling_rate} apart at {views.target_fps:g} fps "
@@ -129,3 +126,7 @@ def _training(config: Config, num_devices: int) -> Iterator[str]:
         f"epoch {schedule.max_epoch:g} "
         f"({config.solver.optimizing_method}, weight decay {config.solver.weight_decay:g})"
     )
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -1,0 +1,87 @@
+"""The printed account of a run, against published counts."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from mvit_video.config import load_config
+from mvit_video.engine.report import print_config
+
+PUBLISHED = {  # parameters in millions, multiply-adds of a view in G (counted on the official code)
+    "K400/MVITv1_B_16x4": (36.61, 70.6),
+    "K400/MVITv1_B24_32x3": (53.12, 235.8),
+    "K400/MVITv1_B_32x3": (36.61, 170.0),
+    "K400/MVITv1_B_64x3": (36.61, 455.1),
+    "K400/MVITv2_S_16x4": (34.54, 64.2),
+    "K400/MVITv2_B_32x3": (51.23, 224.5),
+    "K400/MVITv2_L_40x3": (213.39, 2823.4),
+}
+
+
+@pytest.mark.parametrize(("name", "published"), PUBLISHED.items())
+def test_parameters_and_cost_are_the_published_ones(name, published):
+    text = print_config(load_config(name), num_devices=0)
+    parameters = float(re.search(r"parameters: ([\d.]+) M", text)[1])
+    cost = float(re.search(r"pixels: ([\d.]+) G multiply-adds", text)[1])
+    assert parameters == pytest.approx(published[0], abs=0.006)
+    assert cost == pytest.approx(published[1], rel=1e-3)
+
+
+def test_every_block_has_its_grid_width_heads_and_pooling():
+    lines = print_config(load_config("K400/MVITv2_S_16x4"), num_devices=0).splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("  block "))
+    blocks = [line.split() for line in lines[start + 1 : start + 17]]
+    assert [block[0] for block in blocks] == [str(i) for i in range(16)]
+    assert " ".join(blocks[0]) == "0 8x56x56 8x56x56 8x7x7 96 1 3x3x3/1x1x1 3x3x3/1x8x8 0.000"
+    assert " ".join(blocks[1]) == "1 8x56x56 8x28x28 8x14x14 96 -> 192 2 3x3x3/1x2x2 3x3x3/1x4x4 0.013"
+    assert " ".join(blocks[15]) == "15 8x7x7 8x7x7 8x7x7 768 8 3x3x3/1x1x1 3x3x3/1x1x1 0.200"
+    v1 = print_config(load_config("K400/MVITv1_B_16x4"), num_devices=0)
+    assert re.search(r"^ +0 .* 96 -> 192 +1  - +3x3x3/1x8x8", v1, re.MULTILINE)
+
+
+def test_views_batch_and_learning_rate():
+    text = print_config(load_config("K400/MVITv2_S_16x4"), num_devices=2)
+    assert "views: 5 clips x 1 crop of 224 pixels, short side 256" in text
+    assert "clip: 16 frames, 4 apart at 30 fps (2.13 seconds)" in text
+    assert "batch: 16 clips a step, 8 on each device, in 4 passes of 2" in text
+    assert "learning rate: 1e-06 to 0.0001 in 30 epochs, then a cosine to 1e-06 at epoch 200 (adamw" in text
+    assert "not possible: 5 problems" in text
+
+
+def test_given_keys_are_marked_and_those_of_a_named_model_left_to_it():
+    text = print_config(load_config("K400/MVITv2_S_16x4"), num_devices=0)
+    assert "  * DATA.NUM_FRAMES: 16\n" in text
+    assert "    DATA.MEAN: [0.45, 0.45, 0.45]\n" in text
+    assert "MVIT.DEPTH" not in text
+    assert "    MVIT.DEPTH: 16\n" in print_config(load_config(), num_devices=0)
+
+
+def test_what_cannot_be_tested_or_trained_is_said():
+    text = print_config(
+        load_config([], ["TEST.NUM_TEMPORAL_CLIPS=[1,3]", "TRAIN.BATCH_SIZE=7", "NUM_GPUS=2"]), num_devices=2
+    )
+    assert "Testing\n  not possible: TEST.NUM_TEMPORAL_CLIPS" in text
+    assert "not possible: SOLVER.BASE_LR and SOLVER.MAX_EPOCH: not set" in text
+    assert "TRAIN.BATCH_SIZE is 7, which 2 devices cannot share evenly" in text
+    assert "learning rate: " not in text
+
+
+def test_other_test_sizes_are_counted_as_tested():
+    text = print_config(load_config("K400/MVITv2_S_16x4", ["DATA.TEST_CROP_SIZE=256"]), num_devices=0)
+    assert "one view of 224 pixels: 64.2 G" in text
+    assert re.search(r"one view of 256 pixels: 8\d\.\d G", text)
+
+
+@pytest.mark.slow
+def test_the_largest_model_is_described_in_little_memory():
+    code = (
+        "import resource, torch; from mvit_video.config import load_config;"
+        "from mvit_video.engine.report import print_config;"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;"
+        "print_config(load_config('K400/MVITv2_L_40x3'));"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 213_390_112 * 4 / 1024 / 2  # KiB: half of what the weights alone would take
