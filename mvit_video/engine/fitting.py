@@ -219,9 +219,9 @@ def _announce(inputs: TrainInputs, state: TrainState) -> None:
         describe_device(inputs.device), inputs.plan.precision,
     )  # fmt: skip
     _logger.info(
-        "%d epochs of %d steps; a step takes %d clips, %d at a time in %d passes (gradients accumulate)",
+        "%d epochs of %d steps; effective batch %d clips: %d accumulated x %d at a time",
         solver.max_epoch, inputs.steps_per_epoch,
-        batch.global_batch, batch.micro_batch, batch.accumulation_steps,
+        batch.global_batch, batch.accumulation_steps, batch.micro_batch,
     )  # fmt: skip
     _logger.info(
         "%s, learning rate %.3g at the top (%.3g at epoch 0, %.3g at the end), weight decay %g",

@@ -15,14 +15,19 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def seed_step(seed: int, step: int, rank: int = 0) -> None:
-    """Seed what is random inside one training step (dropout, drop path) by (seed, step, rank) alone.
+def seed_step(seed: int, step: int, part: int = 0) -> None:
+    """Seed what is random inside a training step (dropout, drop path) by (seed, step, part) alone.
 
-    What a step draws then depends neither on the steps before it nor on evaluations between them, so a
-    resumed run draws what an uninterrupted one would have drawn.
+    What a step draws then depends neither on the steps before it, nor on evaluations between them, nor on what
+    data loading draws, so a resumed run draws what an uninterrupted one would have drawn.
+
+    Args:
+        seed: the run's.
+        step: optimiser steps before this one.
+        part: which part of the global batch; the passes of several processes count on from each other.
     """
     # PyTorch's generator spreads one 64-bit number; SeedSequence makes unrelated ones of neighbouring steps.
-    mixed = np.random.SeedSequence([seed % 2**64, step, rank]).generate_state(1, np.uint64)
+    mixed = np.random.SeedSequence([seed % 2**64, step, part]).generate_state(1, np.uint64)
     torch.manual_seed(int(mixed[0]))
 
 

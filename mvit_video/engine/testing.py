@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from mvit_video.config import Config
@@ -15,7 +15,7 @@ from mvit_video.engine.logs import prepare_output_dir
 from mvit_video.engine.resolve import resolve_architecture, resolve_test_batch, resolve_views
 from mvit_video.engine.results import TestResult, check_results_path, write_results
 from mvit_video.models import Architecture, MViT
-from mvit_video.weights import ZOO
+from mvit_video.weights import ZOO, ZooEntry
 
 _logger = logging.getLogger("mvit_video.engine")
 
@@ -103,17 +103,24 @@ def _say(config: Config, inputs: TestInputs, result: TestResult) -> None:
         _logger.warning("not read, and not counted: %s", reason if path in reason else f"{path}: {reason}")
     _logger.info("%s; results in %s", result, inputs.results_path)
     entry = ZOO.get(config.test.checkpoint_file_path or config.model.name)
-    if entry is None or entry.top1 is None:
-        return
-    _logger.info("published for %s: top-1 %.2f %%, by %s", entry.name, entry.top1, entry.source)
+    if entry is not None and entry.top1 is not None:
+        _logger.info("published for %s: top-1 %.2f %%, by %s", entry.name, entry.top1, entry.source)
+        for difference in differences_to_published(entry, config, inputs.views, result):
+            _logger.warning("that figure was measured %s", difference)
+
+
+def differences_to_published(
+    entry: ZooEntry, config: Config, views: ViewPlan, result: TestResult
+) -> list[str]:
+    """What makes a test's accuracy another number than the published one; empty where nothing known does."""
+    differences = []
     if entry.num_videos is not None and result.num_videos < entry.num_videos:
-        _logger.warning(
-            "that figure was measured on %d videos, and this test scored %d: they are not the same number",
-            entry.num_videos, result.num_videos,
-        )  # fmt: skip
-    used, recipe = inputs.views, entry.recipe
-    fields = ("num_frames", "sampling_rate", "temporal_views", "spatial_crops", "crop_size", "short_side")
-    other = [f"{name} {getattr(recipe, name)}, here {getattr(used, name)}" for name in fields
-             if getattr(recipe, name) != getattr(used, name)]  # fmt: skip
-    if other:
-        _logger.warning("that figure was measured with other views: %s", "; ".join(other))
+        differences.append(f"on {entry.num_videos} videos, this test scored {result.num_videos}")
+    here = {field.name: getattr(views, field.name) for field in fields(views)}
+    here |= {"mean": config.data.mean, "std": config.data.std}
+    differences += [
+        f"with {name} {getattr(entry.recipe, name)}, here it is {value}"
+        for name, value in here.items()
+        if getattr(entry.recipe, name) != value
+    ]
+    return differences

@@ -34,7 +34,7 @@ class TrainPlan:
         std: likewise.
         clip_value: SOLVER.CLIP_GRAD_VAL.
         clip_l2_norm: SOLVER.CLIP_GRAD_L2NORM.
-        seed: dropout and drop path are drawn from (seed, step).
+        seed: dropout and drop path are drawn from (seed, step, pass).
         log_period: steps between two rows of the log; the last step of an epoch has one too.
     """
 
@@ -81,7 +81,6 @@ def train_one_epoch(
     for index in range(num_steps):
         learning_rate = plan.schedule.learning_rate(state.epoch + index / num_steps)
         set_learning_rate(state.optimiser, learning_rate)
-        seed_step(plan.seed, state.step)
         loss, grad_norm = train_step(state, islice(batches, plan.num_passes), plan)
         if not math.isfinite(loss):
             raise RunError(
@@ -114,7 +113,8 @@ def train_step(state: TrainState, batches: Iterable[Batch], plan: TrainPlan) -> 
     """
     state.optimiser.zero_grad(set_to_none=True)
     total = torch.zeros((), device=state.device)
-    for batch in batches:
+    for part, batch in enumerate(batches):
+        seed_step(plan.seed, state.step, part)
         inputs = normalise(batch.clips.to(state.device, non_blocking=True), plan.mean, plan.std)
         with autocast(state.device, plan.precision):
             logits = state.model(inputs)

@@ -1,4 +1,4 @@
-"""Random states survive a checkpoint; a step's draws depend on (seed, step, rank) alone."""
+"""Random states survive a checkpoint; a step's draws depend on (seed, step, part) alone."""
 
 import io
 import random
@@ -34,11 +34,11 @@ def test_the_same_seed_draws_the_same():
 
 
 def test_a_step_forgets_what_came_before_it():
-    def draw(seed, step, rank=0):
-        seed_step(seed, step, rank)
+    def draw(seed, step, part=0):
+        seed_step(seed, step, part)
         return tuple(torch.rand(4).tolist())
 
     first = draw(1, 7)
     torch.rand(100)
     assert draw(1, 7) == first
-    assert len({draw(seed, step, rank) for seed in (0, 1, -1) for step in (0, 1, 7) for rank in (0, 1)}) == 18
+    assert len({draw(seed, step, part) for seed in (0, 1, -1) for step in (0, 1, 7) for part in (0, 1)}) == 18

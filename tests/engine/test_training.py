@@ -1,0 +1,115 @@
+"""One training step, against the same step written out by hand."""
+
+import copy
+import dataclasses
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from kit.tiny_runs import tiny_config
+
+from mvit_video.data import Batch
+from mvit_video.engine.device import grad_scaler
+from mvit_video.engine.resolve import resolve_architecture
+from mvit_video.engine.schedule import Schedule
+from mvit_video.engine.training import TrainPlan, TrainState, train_step
+from mvit_video.models import MViT
+
+CPU = torch.device("cpu")
+MEAN, STD = (0.45, 0.4, 0.5), (0.225, 0.2, 0.25)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    config = tiny_config(
+        tmp_path_factory.mktemp("model"), "MVIT.DROPPATH_RATE", 0.0, "MODEL.DROPOUT_RATE", 0.0
+    )
+    torch.manual_seed(0)
+    return MViT(resolve_architecture(config))
+
+
+@pytest.fixture(scope="module")
+def clips():
+    generator = torch.Generator().manual_seed(1)
+    return torch.randint(0, 256, (6, 3, 4, 16, 16), dtype=torch.uint8, generator=generator)
+
+
+LABELS = torch.tensor([0, 1, 1, 0, 1, 1])
+
+
+def _step(model, clips, sizes, *, precision="fp32", **limits):
+    """The gradients of a step whose passes have these sizes; learning rate 1 makes them visible."""
+    model = copy.deepcopy(model)
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    optimiser = torch.optim.SGD(model.parameters(), lr=1.0)
+    plan = TrainPlan(
+        Schedule(base_lr=1, max_epoch=1), global_batch=6, num_passes=len(sizes), precision=precision,
+        mean=MEAN, std=STD, clip_value=None, clip_l2_norm=None, seed=0, log_period=1,
+    )  # fmt: skip
+    plan = dataclasses.replace(plan, **limits)
+    state = TrainState(model, optimiser, grad_scaler(CPU, precision))
+    batches = [
+        Batch(part, labels, labels, 0)
+        for part, labels in zip(clips.split(sizes), LABELS.split(sizes), strict=True)
+    ]
+    model.train()
+    loss, norm = train_step(state, batches, plan)
+    gradients = {name: before[name] - parameter.detach() for name, parameter in model.named_parameters()}
+    return loss, norm, gradients
+
+
+def _by_hand(model, clips):
+    model = copy.deepcopy(model).train()
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1, 1) for values in (MEAN, STD))
+    loss = F.cross_entropy(model((clips / 255 - mean) / std), LABELS)
+    loss.backward()
+    return loss.item(), {name: parameter.grad for name, parameter in model.named_parameters()}
+
+
+@pytest.mark.parametrize("sizes", [[6], [1, 2, 3], [4, 2], [1] * 6])
+def test_passes_of_any_sizes_make_the_gradient_of_the_whole_batch(model, clips, sizes):
+    expected_loss, expected = _by_hand(model, clips)
+    loss, norm, gradients = _step(model, clips, sizes)
+    assert loss == pytest.approx(expected_loss, abs=1e-6)
+    assert norm is None
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(gradient, expected[name], rtol=1e-4, atol=1e-6, msg=name)
+
+
+def _joint_norm(gradients):
+    return math.sqrt(sum(gradient.square().sum().item() for gradient in gradients.values()))
+
+
+def test_the_norm_is_clipped_over_all_passes_together(model, clips):
+    whole = _joint_norm(_by_hand(model, clips)[1])
+    _, norm, gradients = _step(model, clips, [4, 2], clip_l2_norm=whole / 4)
+    assert norm == pytest.approx(whole, rel=1e-4)
+    assert _joint_norm(gradients) == pytest.approx(whole / 4, rel=1e-3)
+
+
+def test_values_are_clipped(model, clips):
+    _, _, gradients = _step(model, clips, [6], clip_value=1e-3)
+    assert max(gradient.abs().max().item() for gradient in gradients.values()) == pytest.approx(
+        1e-3, rel=1e-3
+    )
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precisions_clip_unscaled_gradients(model, clips, precision):
+    """fp16 scales the loss by 65536; a norm taken before unscaling would show it."""
+    expected_loss, expected = _by_hand(model, clips)
+    loss, norm, gradients = _step(model, clips, [3, 3], precision=precision, clip_l2_norm=1e9)
+    assert loss == pytest.approx(expected_loss, rel=0.02)
+    assert norm == pytest.approx(_joint_norm(expected), rel=0.1)
+    assert _joint_norm(gradients) == pytest.approx(_joint_norm(expected), rel=0.1)
+
+
+def test_a_loss_that_is_no_number_changes_nothing(model, clips):
+    broken = copy.deepcopy(model)
+    with torch.no_grad():
+        broken.head.projection.bias[0] = math.nan
+    loss, _, gradients = _step(broken, clips, [6])
+    assert math.isnan(loss)
+    del gradients["head.projection.bias"]
+    assert _joint_norm(gradients) == 0
