@@ -2,6 +2,7 @@
 
 import functools
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -79,22 +80,30 @@ def test_another_number_of_classes_gives_a_fresh_head(cache):
     assert (model.blocks[15].norm2.weight == 0.01).all()
 
 
-def test_weights_take_a_file_a_name_or_tensors(cache, tmp_path):
+SMALL = {name: getattr(SMALL_V2, name) for name in SMALL_V2.__dataclass_fields__ if name != "num_classes"}
+
+
+def test_weights_take_a_file_or_tensors(tmp_path):
     torch.save(small_model(seed=1).state_dict(), tmp_path / "w.pth")
-    fields = {
-        name: getattr(SMALL_V2, name) for name in SMALL_V2.__dataclass_fields__ if name != "num_classes"
-    }
     for weights in (tmp_path / "w.pth", str(tmp_path / "w.pth"), small_model(seed=1).state_dict()):
-        model = mvit_video.create_model("mvitv2_s_16x4", num_classes=5, weights=weights, **fields).eval()
+        model = mvit_video.create_model("mvitv2_s_16x4", num_classes=5, weights=weights, **SMALL).eval()
         with torch.no_grad():
             assert torch.equal(model(small_clip()), small_model(seed=1)(small_clip()))
 
 
 def test_weights_given_beside_a_dotted_name_come_instead_of_the_published_ones(cache, tmp_path):
     """Nothing is in the cache: asking for the published ones would fail."""
-    torch.save(outline("mvitv2_s_16x4"), tmp_path / "w.pth")
-    model = mvit_video.create_model("mvitv2_s_16x4.k400", weights=tmp_path / "w.pth")
-    assert loaded_from(model).source == str(tmp_path / "w.pth")
+    path = tmp_path / "w.pth"
+    torch.save(small_model(seed=1).state_dict(), path)
+    model = mvit_video.create_model("mvitv2_s_16x4.k400", num_classes=5, weights=path, **SMALL)
+    assert loaded_from(model).source == str(path)
+
+
+def test_the_name_of_published_weights_can_be_the_weights_of_a_plain_name(cache):
+    path = publish("mvitv2_s_16x4.k400", small_model(replace(SMALL_V2, num_classes=400)).state_dict())
+    model = mvit_video.create_model("mvitv2_s_16x4", weights="mvitv2_s_16x4.k400", **SMALL)
+    assert loaded_from(model).class_names[0] == "abseiling"
+    assert loaded_from(model).source == f"mvitv2_s_16x4.k400 ({path})"
 
 
 def test_offline_and_not_cached_says_what_to_do(cache, monkeypatch):
@@ -139,7 +148,6 @@ def test_the_24_block_entry_names_the_16_block_model_when_the_file_holds_that(ca
         mvit_video.create_model(name)
     assert str(caught.value).startswith(f"{name} ({path}): ")
     assert str(caught.value).endswith("; these weights fit 'mvitv1_b_32x3'")
-    assert loaded_from(mvit_video.create_model("mvitv1_b_32x3", weights=name)).class_names[0] == "abseiling"
 
 
 def test_the_16_block_entry_names_the_24_block_model_when_the_file_holds_that(cache):
