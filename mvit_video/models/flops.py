@@ -1,7 +1,8 @@
 """What a model costs, computed from its numbers alone: the published arithmetic, whatever kernels run it.
 
-One multiply-add counts as one (as in the papers and in fvcore). Counters that watch a model run are no use
-here: they count fused attention as nothing. "With norms" adds 5 per element of every LayerNorm, as fvcore does.
+One multiply-add counts as one (as in the papers and in fvcore). Counters that watch a model run are of no
+use here: they count fused attention as nothing. "With norms" adds 5 per element of every LayerNorm, as fvcore
+does.
 
 Letters: L tokens without the class token, N with it, M keys with it.
 """

@@ -53,7 +53,9 @@ def build_pool(mode: str, head_dim: int, kernel: THW, stride: THW) -> nn.Module:
         return PoolConv(head_dim, kernel, stride)
     padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
     if mode == "avg":
-        return nn.AvgPool3d(kernel, stride, padding)
+        # Padded beforehand: the average counts the zeros either way, but refuses a grid below its kernel.
+        t, h, w = padding
+        return nn.Sequential(nn.ConstantPad3d((w, w, h, h, t, t), 0.0), nn.AvgPool3d(kernel, stride))
     return nn.MaxPool3d(kernel, stride, padding)
 
 

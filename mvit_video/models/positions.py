@@ -28,12 +28,13 @@ def resize_positions(positions_1LC: Tensor, built: THW, grid: THW) -> Tensor:
         grid: Grid (t, h, w) of tokens they are needed for.
 
     Returns:
-        (1, t*h*w of `grid`, C), in the dtype given; interpolated in float32.
+        (1, t*h*w of `grid`, C), in the dtype given; interpolated in float32 at least.
 
     Source: SlowFast slowfast/models/video_model_builder.py, MViT._get_pos_embed (align_corners False).
     """
     if built == grid:
         return positions_1LC
     positions_1CTHW = torch.unflatten(positions_1LC.transpose(1, 2), 2, built)
-    resized_1CTHW = F.interpolate(positions_1CTHW.float(), size=grid, mode="trilinear", align_corners=False)
+    exact = torch.promote_types(positions_1LC.dtype, torch.float32)
+    resized_1CTHW = F.interpolate(positions_1CTHW.to(exact), size=grid, mode="trilinear", align_corners=False)
     return resized_1CTHW.flatten(2).transpose(1, 2).to(positions_1LC.dtype)

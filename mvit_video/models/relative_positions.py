@@ -47,7 +47,8 @@ def relative_vectors(table_RD: Tensor, num_queries: int, num_keys: int) -> Tenso
     """
     rows = 2 * max(num_queries, num_keys) - 1
     if table_RD.shape[0] != rows:
-        table_1DR = table_RD.t().unsqueeze(0).float()
+        exact = torch.promote_types(table_RD.dtype, torch.float32)
+        table_1DR = table_RD.t().unsqueeze(0).to(exact)
         resized_1DR = F.interpolate(table_1DR, size=rows, mode="linear", align_corners=False)
         table_RD = resized_1DR.squeeze(0).t().to(table_RD.dtype)
     return table_RD[relative_index(num_queries, num_keys, table_RD.device)]

@@ -1,4 +1,4 @@
-"""The stored outputs of the official implementations (tests/golden/fixtures), with the weights that made them."""
+"""The stored outputs of the official implementations (golden/fixtures), and the weights that made them."""
 
 import json
 from dataclasses import dataclass
@@ -44,14 +44,19 @@ class Fixture:
     clip: object  # the input tensor (1, 3, T, H, W)
 
 
-def load(name):
-    """Read one fixture and make its weights and its input."""
-    architecture, overrides = {**SLOWFAST, **FOREIGN}[name]
+def read(name):
+    """(meta, {official key: shape}, expected, input) of one fixture."""
     folder = FOLDER / name
     meta = json.loads((folder / "meta.json").read_text())
     shapes = json.loads((folder / "state_dict.json").read_text())
     with np.load(folder / "expected.npz") as stored:
         expected = {key: stored[key] for key in stored.files}
     expected.setdefault("logits", expected["output"])  # torchvision and PyTorchVideo return logits
-    clip = make_input(meta["input_name"], meta["input_shape"])
+    return meta, shapes, expected, make_input(meta["input_name"], meta["input_shape"])
+
+
+def load(name):
+    """One fixture of a video model, with its weights made."""
+    architecture, overrides = {**SLOWFAST, **FOREIGN}[name]
+    meta, shapes, expected, clip = read(name)
     return Fixture(name, architecture, overrides, meta, fill_state_dict(shapes), expected, clip)
