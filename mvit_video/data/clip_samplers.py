@@ -14,7 +14,7 @@ from pytorchvideo.data.clip_sampling import ClipSampler as PytorchClipSampler
 from mvit_video.data.sampling import ClipSpec, Duration, uniform_start
 
 
-class ClipSampler(PytorchClipSampler):  # type: ignore[misc]
+class ClipSampler(PytorchClipSampler):
     """What both samplers share: positions in frames, given in seconds.
 
     Durations of our own videos know their frame count and rate. For any other video the rate is ``fps``
@@ -26,12 +26,12 @@ class ClipSampler(PytorchClipSampler):  # type: ignore[misc]
         self.clip = clip
         self._fallback_rate = Fraction(clip.target_fps if fps is None else fps)
 
-    def _measure(self, duration: float) -> tuple[int, Fraction]:
+    def _measure(self, duration: float | Fraction) -> tuple[int, Fraction]:
         if isinstance(duration, Duration):
             return duration.num_frames, duration.frame_rate
-        return max(1, round(duration * self._fallback_rate)), self._fallback_rate
+        return max(1, round(float(duration * self._fallback_rate))), self._fallback_rate
 
-    def _clip_info(self, start: float, duration: float, index: int, *, is_last: bool) -> ClipInfo:
+    def _clip_info(self, start: float, duration: float | Fraction, index: int, *, is_last: bool) -> ClipInfo:
         video_frames, rate = self._measure(duration)
         indices = self.clip.frame_indices(start, float(rate), video_frames)
         first, last = int(indices[0]), int(indices[-1])
@@ -51,7 +51,7 @@ class RandomClips(ClipSampler):
         self._random = generator or random.Random()
 
     def __call__(
-        self, last_clip_time: float | Fraction, video_duration: float, annotation: dict[str, Any]
+        self, last_clip_time: float | Fraction, video_duration: float | Fraction, annotation: dict[str, Any]
     ) -> ClipInfo:
         """The next clip of a video of ``video_duration`` seconds."""
         video_frames, rate = self._measure(video_duration)
@@ -73,7 +73,7 @@ class UniformClips(ClipSampler):
         self._use_offset = use_offset
 
     def __call__(
-        self, last_clip_time: float | Fraction, video_duration: float, annotation: dict[str, Any]
+        self, last_clip_time: float | Fraction, video_duration: float | Fraction, annotation: dict[str, Any]
     ) -> ClipInfo:
         """The next clip of a video of ``video_duration`` seconds."""
         index = self._current_clip_index

@@ -6,7 +6,7 @@ workers, the order of work and a resumed run change nothing.
 
 import logging
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -24,7 +24,8 @@ _CLIP, _REPLACEMENT = 0, 1  # independent random streams of one sample
 _logger = logging.getLogger(__name__)
 
 
-class SampleKey(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class SampleKey:
     """Which training sample: draw ``repeat`` of video ``index`` in ``epoch``."""
 
     epoch: int
@@ -32,7 +33,8 @@ class SampleKey(NamedTuple):
     repeat: int = 0
 
 
-class TrainSample(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class TrainSample:
     """A training clip, uint8 (3, T, S, S) laid out channels last.
 
     ``index`` and ``label`` are those of the video that was read; ``replaced`` counts the unreadable videos
@@ -45,7 +47,8 @@ class TrainSample(NamedTuple):
     replaced: int
 
 
-class TestSample(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class TestSample:
     """All views of one video, uint8 (V, 3, T, S, S); or None and the reason in ``error``."""
 
     index: int

@@ -215,15 +215,15 @@ class _Splitter:
         for count in (2, 1):
             if all(self._has_numbers(line, count) for _, line in self._lines):
                 return count
+        labelled = next((number for number, line in self._lines if self._has_numbers(line, 1)), None)
         for number, line in self._lines:
             path, columns = self(line, 1)
-            labelled = [other for other, text in self._lines if self._has_numbers(text, 1)]
-            if labelled and not self._has_numbers(line, 1):
+            if labelled is not None and not self._has_numbers(line, 1):
                 raise ListError(
-                    f"{source}:{number}: no label at the end of {line.strip()!r}, but line {labelled[0]} has "
+                    f"{source}:{number}: no label at the end of {line.strip()!r}, but line {labelled} has "
                     "one; complete the list, or set DATA.LIST_FORMAT"
                 )
-            if columns and _looks_like_video(path) and not _looks_like_video(columns[0]):
+            if labelled is None and columns and _looks_like_video(path) and not _looks_like_video(columns[0]):
                 raise ListError(f"{source}:{number}: the label is {columns[0]!r}, expected a whole number")
         return 0
 

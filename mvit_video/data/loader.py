@@ -5,7 +5,7 @@ the middle of an epoch change no batch.
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -39,7 +39,7 @@ class TrainLoader:
             )
         self._seed = seed
         self._plan = _EpochPlan(len(dataset), batch_size)
-        self._loader: DataLoader[TrainSample] = DataLoader(
+        self._loader: DataLoader[TrainSample | VideoError] = DataLoader(
             _Reader(dataset),
             batch_sampler=self._plan,
             num_workers=num_workers,
@@ -72,10 +72,12 @@ class TrainLoader:
 
 def test_loader(dataset: TestVideos, *, num_workers: int) -> Iterator[TestSample]:
     """The samples of all videos, in order; each video is decoded once."""
+    as_it_is: Any = _as_it_is
     loader: DataLoader[TestSample] = DataLoader(
         dataset,
         batch_size=None,
         num_workers=num_workers,
+        collate_fn=as_it_is,
         worker_init_fn=_init_worker,
         prefetch_factor=1 if num_workers else None,  # all views of a video can be hundreds of megabytes
     )
@@ -135,6 +137,11 @@ def _collate(samples: list[TrainSample | VideoError]) -> Batch | VideoError:
         torch.tensor([sample.index for sample in read], dtype=torch.int64),
         sum(sample.replaced for sample in read),
     )
+
+
+def _as_it_is(sample: TestSample) -> TestSample:
+    """The loader's own conversion would make lists of tuples."""
+    return sample
 
 
 def _init_worker(worker: int) -> None:

@@ -7,6 +7,7 @@ loader's worker does not need. Workers read through ``decode.VideoReader``; user
 import math
 import os
 import sys
+from fractions import Fraction
 
 import numpy as np
 import torch
@@ -20,10 +21,12 @@ BACKENDS = ("auto", "pyav")
 _ROUNDING_FRAMES = 1e-6  # floats of seconds come back to the frame they were made from
 
 
-class Video(VideoReader, PytorchVideo):  # type: ignore[misc]
+class Video(VideoReader, PytorchVideo):
     """An exact video that is a ``pytorchvideo.data.video.Video`` too."""
 
-    def get_clip(self, start_sec: float, end_sec: float) -> dict[str, torch.Tensor | None]:
+    def get_clip(
+        self, start_sec: float | Fraction, end_sec: float | Fraction
+    ) -> dict[str, torch.Tensor | None]:
         """The frames i with ``start_sec <= i / fps < end_sec``.
 
         Seconds count from the first frame at the (average) frame rate, so frame i is at i / fps; beyond the
@@ -42,7 +45,7 @@ class Video(VideoReader, PytorchVideo):  # type: ignore[misc]
         return {"video": clip_CTHW, "audio": None}
 
 
-class VideoPathHandler(PytorchVideoPathHandler):  # type: ignore[misc]
+class VideoPathHandler(PytorchVideoPathHandler):
     """Makes a PyTorchVideo dataset read our videos.
 
     ``dataset.video_path_handler = VideoPathHandler()``
@@ -75,7 +78,7 @@ def open_video(path_or_file: Source, *, backend: str = "auto", threads: int = 1)
     return Video(path_or_file, threads=threads)
 
 
-def _first_frame_from(seconds: float, frame_rate: float) -> int:
+def _first_frame_from(seconds: float | Fraction, frame_rate: Fraction) -> int:
     if math.isinf(seconds):
         return sys.maxsize
     return math.ceil(seconds * frame_rate - _ROUNDING_FRAMES)
