@@ -1,4 +1,4 @@
-"""torchvision's and PyTorchVideo's MViT built from one of our architectures, and their weights under our names.
+"""torchvision's and PyTorchVideo's MViT built from our architectures, and their weights under our names.
 
 Independent implementations of the switches they have. The renaming here is the tests' own.
 """

@@ -59,7 +59,7 @@ def test_fused_kernel_equals_written_out_attention(class_token, axes, head_dim):
     for function in (attend.fused_attention, attend.reference_attention):
         terms = relative_terms(q[:, :, class_token:], grid_q, grid_k, *tables)
         out = function(q, k, v, terms, grid_k, head_dim**-0.5)
-        weights = torch.linspace(-1, 1, out.numel(), dtype=torch.float64).view_as(out)
+        weights = torch.linspace(-1, 1, out.numel(), dtype=out.dtype).view_as(out)
         results.append([out, *torch.autograd.grad((out * weights).sum(), inputs)])
     for ours, reference in zip(*results, strict=True):
         torch.testing.assert_close(ours, reference, atol=1e-12, rtol=1e-12)
@@ -81,7 +81,7 @@ def test_fused_model_equals_written_out_model(setting):
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_no_shipped_model_falls_back_to_the_unfused_kernel(name):
-    """Half the frames, a quarter of the size: the head dims and the columns of the real thing, fewer tokens."""
+    """Half the frames, a quarter of the size: the head dims and columns of the real thing, fewer tokens."""
     numbers = ARCHITECTURES[name]
     size = 64 if numbers.crop_size == 224 else 96
     forbid_math(numbers, numbers.num_frames // 2, size)

@@ -11,7 +11,6 @@ from kit.foreign_models import from_pytorchvideo, from_torchvision, pytorchvideo
 from kit.tiny_models import TINY_V1, TINY_V2
 
 from mvit_video.models import Architecture, MViT
-from mvit_video.models.relative_positions import relative_index
 
 CLIP = torch.randn(2, 3, 8, 64, 64, generator=torch.Generator().manual_seed(3))
 
@@ -90,7 +89,7 @@ def test_relative_positions_along_some_axes_are_tables_of_zeros_along_the_others
 
 
 def test_one_frame_without_class_token_is_the_official_image_model():
-    """facebookresearch/mvit's MViTv2-T: space only, no class token, residual pooling, the mean after the norm."""
+    """facebookresearch/mvit's MViTv2-T: space only, no class token, residual pooling, mean after the norm."""
     name = "mvit_mvitv2_t"
     meta, shapes, expected, images = fixtures.read(name)
     weights = fill_state_dict(shapes)
@@ -120,19 +119,6 @@ def test_one_frame_without_class_token_is_the_official_image_model():
         logits = ours(images.unsqueeze(2))
     assert meta["input_shape"] == [2, 3, 224, 224]
     assert np.abs(logits.numpy() - expected["logits"]).max() < 1e-4
-
-
-@pytest.mark.parametrize(
-    ("num_queries", "num_keys", "rows"),
-    [
-        (4, 4, [[3, 2, 1, 0], [4, 3, 2, 1], [5, 4, 3, 2], [6, 5, 4, 3]]),
-        (4, 2, [[2, 0], [3, 1], [4, 2], [5, 3]]),
-        (2, 4, [[3, 2, 1, 0], [5, 4, 3, 2]]),
-        (3, 2, [[1, 0], [2, 1], [3, 2]]),  # a ratio of 1.5: cut, not rounded
-    ],
-)
-def test_rows_of_the_tables(num_queries, num_keys, rows):
-    assert relative_index(num_queries, num_keys).tolist() == rows
 
 
 def test_a_transformer_without_any_pooling():
