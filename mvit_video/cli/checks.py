@@ -185,22 +185,19 @@ def _cpu_flags() -> frozenset[str]:
 
 def check_decoders() -> Sequence[Finding]:
     """Which kinds of video PyAV can decode here, and whether decord is there as well."""
-    try:
-        av: ModuleType = import_module("av")
-    except Exception as error:
-        return [
-            Finding("av", "does not import", ok=False, remedy=f"no video can be read without PyAV ({error})")
-        ]
-    versions = getattr(av, "library_versions", {})
-    libavcodec = ".".join(str(part) for part in versions.get("libavcodec", ("?",)))
+    error = _import_error("decord")
+    decord = Finding("decord", "yes" if error is None else f"no, and not needed ({error})")
+    if error := _import_error("av"):
+        remedy = f"no video can be read without PyAV ({error})"
+        return [Finding("av", "does not import", ok=False, remedy=remedy), decord]
+    av: ModuleType = import_module("av")
+    libavcodec = ".".join(str(part) for part in av.library_versions["libavcodec"])
     findings = [Finding("av", f"PyAV {av.__version__}, libavcodec {libavcodec}")]
     for codec, decoders in _CODECS.items():
         found = [name for name in decoders if name in av.codecs_available]
         remedy = f"this PyAV cannot decode {codec}; the wheels on PyPI can: pip install --force-reinstall av"
         findings.append(Finding(codec, f"yes ({found[0]})" if found else "no", ok=bool(found), remedy=remedy))
-    error_text = _import_error("decord")
-    findings.append(Finding("decord", "yes" if error_text is None else f"no, and not needed ({error_text})"))
-    return findings
+    return [*findings, decord]
 
 
 def check_cache() -> Sequence[Finding]:

@@ -24,7 +24,7 @@ def expand_inputs(inputs: Sequence[str]) -> list[str]:
 def _expand(given: str) -> list[str]:
     path = Path(given)
     if path.is_dir():
-        found = find_videos(path)
+        found = sorted(find_videos(path))
         if not found:
             raise ValueError(
                 f"{given}: no video files in this folder or below; name the file itself if it is one"

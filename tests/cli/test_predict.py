@@ -1,0 +1,177 @@
+"""``mvit-video predict`` from files to answers, through a tiny model that knows red from blue."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from kit import colours
+from kit.colours import BLUE, CLASS_NAMES, RED
+
+from mvit_video.cli import main
+
+WEIGHTS = "weights.safetensors"
+CONFIG = ("--cfg", "colours.yaml")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("predict")
+    colours.write_config(folder)
+    colours.write_weights(folder / WEIGHTS)
+    colours.write_weights(folder / "nameless.safetensors", class_names=None)
+    (folder / "videos" / "more").mkdir(parents=True)
+    colours.write_colour_video(folder / "videos" / "red one.mp4", RED)
+    colours.write_colour_video(folder / "videos" / "more" / "blue.mkv", BLUE)
+    colours.write_colour_video(folder / "both.mp4", RED, BLUE)
+    (folder / "bad.mp4").write_bytes(b"\0" * 1000)
+    (folder / "list.csv").write_text("videos/red one.mp4 0\nvideos/more/blue.mkv 1\n")
+    return folder
+
+
+@pytest.fixture
+def predict(made, monkeypatch, capsys):
+    """Runs the verb in the folder; gives (status, stdout, stderr)."""
+    monkeypatch.chdir(made)
+
+    def run(*words, weights=WEIGHTS):
+        status = main(
+            ["predict", *words, "--cfg", "colours.yaml", "--checkpoint", weights, "--device", "cpu"]
+        )
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return run
+
+
+def test_a_table_names_the_best_class_first_in_percent(predict):
+    status, out, err = predict("videos/red one.mp4")
+    assert status == 0
+    lines = out.splitlines()
+    assert lines[0] == "videos/red one.mp4"
+    assert lines[1].endswith(f" %  {CLASS_NAMES[0]}")
+    assert float(lines[1].split("%")[0]) > 95
+    assert len(lines) == 3
+    assert "error" not in err
+
+
+def test_a_folder_is_searched_and_a_list_is_read(predict):
+    for given in ("videos", "list.csv"):
+        status, out, _ = predict(given, "--format", "json")
+        answers = {os.path.basename(video["path"]): video["top"][0]["name"] for video in json.loads(out)}
+        assert status == 0
+        assert answers == {"red one.mp4": CLASS_NAMES[0], "blue.mkv": CLASS_NAMES[1]}
+
+
+def test_a_bad_file_is_reported_and_the_rest_goes_on(predict):
+    status, out, err = predict("missing.mp4", "bad.mp4", "videos/red one.mp4", "--format", "csv")
+    rows = list(csv.DictReader(out.splitlines()))
+    assert status == 1
+    assert [row["path"] for row in rows] == [
+        "missing.mp4",
+        "bad.mp4",
+        "videos/red one.mp4",
+        "videos/red one.mp4",
+    ]
+    assert all(row["error"] for row in rows[:2])
+    assert rows[2]["name"] == CLASS_NAMES[0]
+    assert "mvit-video: bad.mp4" in err
+    assert "mvit-video: missing.mp4: no such file" in err
+
+
+def test_clips_have_their_seconds(predict):
+    _, out, _ = predict("both.mp4", "--clips", "--format", "json", "--top-k", "1")
+    (video,) = json.loads(out)
+    assert [clip["start_seconds"] for clip in video["clips"]] == pytest.approx(
+        [0, 26 / 30, 52 / 30], abs=1e-5
+    )
+    assert [clip["top"][0]["index"] for clip in video["clips"]][::2] == [0, 1]
+    assert len(video["top"]) == 1
+    assert video["num_views"] == 3
+    _, out, _ = predict("both.mp4", "--format", "json")
+    assert json.loads(out)[0]["clips"] == []
+
+
+def test_every_walks_along_the_file(predict):
+    _, out, _ = predict("both.mp4", "--every", "0.5", "--top-k", "1")
+    lines = out.splitlines()
+    assert [line.split()[:3:2] for line in lines[1:5]] == [
+        ["0.00", "0.27"], ["0.50", "0.77"], ["1.00", "1.27"], ["1.50", "1.77"],
+    ]  # fmt: skip
+    assert [CLASS_NAMES[0] in line for line in lines[1:5]] == [True, True, False, False]
+    assert lines[5] == "  all of it:"
+
+
+def test_views_and_overrides_change_what_is_looked_at(predict):
+    _, out, _ = predict("both.mp4", "--views", "2x3", "--format", "json")
+    assert json.loads(out)[0]["num_views"] == 6
+    _, out, _ = predict("both.mp4", "--opts", "TEST.NUM_ENSEMBLE_VIEWS", "5", "--format", "json")
+    assert json.loads(out)[0]["num_views"] == 5
+
+
+def test_the_answer_can_go_to_a_file_whose_ending_says_the_format(predict, made):
+    status, out, err = predict("videos", "bad.mp4", "--output", "answers.json")
+    assert (status, out) == (1, "")
+    assert len(json.loads((made / "answers.json").read_text())) == 3
+    assert "answers.json: 2 of 3 videos answered" in err
+    predict("videos", "--output", "answers.csv")
+    assert (made / "answers.csv").read_text().startswith("path,start_seconds,")
+    predict("videos", "--output", "answers.txt")
+    assert " %  " in (made / "answers.txt").read_text()
+
+
+def test_class_names_come_from_the_argument_or_are_numbers_and_it_says_so(predict, made):
+    _, out, err = predict("videos/red one.mp4", weights="nameless.safetensors")
+    assert "%  class 0" in out
+    assert "the names of the classes are not known" in err
+    (made / "names.txt").write_text("crimson\nazure\n")
+    _, out, _ = predict("videos/red one.mp4", "--class-names", "names.txt", weights="nameless.safetensors")
+    assert "%  crimson" in out
+    status, _, err = predict("videos/red one.mp4", "--class-names", "kinetics400")
+    assert status == 2
+    assert "400 class names for a model with 2 classes" in err
+
+
+def test_half_precision_gives_the_same_answer(predict):
+    _, out, _ = predict("videos", "--precision", "bf16", "--format", "json")
+    assert [video["top"][0]["index"] for video in json.loads(out)] == [1, 0]
+
+
+def test_no_videos_and_no_weights_are_errors(predict, made, tmp_path, capsys):
+    status, _, err = predict(str(tmp_path))
+    assert status == 2
+    assert "no video files in this folder" in err
+    assert main(["predict", "both.mp4", "--cfg", "colours.yaml"]) == 2
+    assert "or give a checkpoint" in capsys.readouterr().err
+    assert main(["predict", "both.mp4", "--model", "mvitv2_s_16x4"]) == 2
+    assert "is an architecture without weights" in capsys.readouterr().err
+    if not torch.cuda.is_available():
+        assert main(["predict", "both.mp4", "--cfg", "colours.yaml", "--device", "cuda"]) == 2
+        assert "no CUDA GPU" in capsys.readouterr().err
+
+
+def test_print_config_shows_the_views_without_touching_data(predict):
+    status, out, _ = predict("--print-config", "--views", "7x3")
+    assert status == 0
+    assert "7 clips x 3 crop" in out
+
+
+def test_the_tool_is_the_verb(made):
+    tool = Path(__file__).parents[2] / "tools" / "predict.py"
+    command = [
+        sys.executable,
+        str(tool),
+        "both.mp4",
+        "bad.mp4",
+        "--cfg",
+        "colours.yaml",
+        "--checkpoint",
+        WEIGHTS,
+    ]
+    done = subprocess.run(command, cwd=made, capture_output=True, text=True)
+    assert done.returncode == 1, done.stderr
+    assert done.stdout.startswith("both.mp4\n")
