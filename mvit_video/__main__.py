@@ -4,4 +4,5 @@ import sys
 
 from mvit_video.cli import main
 
-sys.exit(main())
+if __name__ == "__main__":  # data workers import this module too
+    sys.exit(main())

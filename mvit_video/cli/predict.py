@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mvit_video.cli.parsing import (
@@ -15,6 +16,7 @@ from mvit_video.cli.parsing import (
 )
 
 if TYPE_CHECKING:
+    from mvit_video.config import Config
     from mvit_video.inference.predictor import Predictor
     from mvit_video.inference.reports import Report
 
@@ -100,28 +102,44 @@ def run(args: argparse.Namespace) -> int:
         if config is None:
             raise UsageError("--print-config shows a configuration: give --cfg")
         return print_config(config)
-    from mvit_video.inference.reports import open_report
+    from mvit_video.inference.reports import check_folder, open_report
     from mvit_video.inference.videos import expand_inputs
 
     videos = expand_inputs(args.inputs)
-    from mvit_video.engine.device import choose_device
-    from mvit_video.engine.inputs import read_class_names
-    from mvit_video.inference.predictor import Predictor
-
+    if args.output:
+        check_folder(Path(args.output))
+    predictor = _predictor(args, config)
     with open_report(_format(args), args.output) as report:
-        predictor = Predictor(
-            args.model if config is None else config,
-            checkpoint=args.checkpoint,
-            class_names=read_class_names(args.class_names) if args.class_names else None,
-            device=args.device or (str(choose_device(config.device, config.num_gpus)) if config else "auto"),
-            precision=args.precision or (config.test.precision if config else "auto"),
-            top_k=args.top_k,
-            views=_parse_views(args.views) if config is None else None,
-        )
         num_failed = sum(not _answer(predictor, path, report, args) for path in videos)
     if args.output:
         print(f"{args.output}: {len(videos) - num_failed} of {len(videos)} videos answered", file=sys.stderr)
     return 1 if num_failed else 0
+
+
+def _predictor(args: argparse.Namespace, config: "Config | None") -> "Predictor":
+    from mvit_video.engine.device import choose_device
+    from mvit_video.engine.inputs import read_class_names
+    from mvit_video.inference.predictor import Predictor
+
+    names = read_class_names(args.class_names) if args.class_names else None
+    if config is None:
+        return Predictor(
+            args.model,
+            checkpoint=args.checkpoint,
+            views=_parse_views(args.views),
+            class_names=names,
+            device=args.device or "auto",
+            precision=args.precision or "auto",
+            top_k=args.top_k,
+        )
+    return Predictor(
+        config,
+        checkpoint=args.checkpoint,
+        class_names=names,
+        device=args.device or str(choose_device(config.device, config.num_gpus)),
+        precision=args.precision or config.test.precision,
+        top_k=args.top_k,
+    )
 
 
 def _answer(predictor: "Predictor", path: str, report: "Report", args: argparse.Namespace) -> bool:

@@ -10,6 +10,7 @@ CSV: one row per video or clip and class, with `CSV_COLUMNS`; rows of whole vide
 """
 
 import csv
+import errno
 import json
 import os
 import sys
@@ -152,7 +153,7 @@ def open_report(report_format: str, output: str | Path | None = None) -> Iterato
         output: the file; None for standard output.
 
     Raises:
-        OSError: When the file's folder does not exist or cannot be written to, before anything is predicted.
+        OSError: The file cannot be written.
     """
     if output is None:
         report = _REPORTS[report_format](sys.stdout)
@@ -168,8 +169,7 @@ def open_report(report_format: str, output: str | Path | None = None) -> Iterato
 @contextmanager
 def replace_when_complete(path: Path) -> Iterator[TextIO]:
     """A text file beside ``path`` that takes its place at the end, or vanishes when the block raises."""
-    if not path.parent.is_dir():
-        raise FileNotFoundError(2, "there is no such folder to write to; make it first", str(path.parent))
+    check_folder(path)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with open(descriptor, "w", encoding="utf-8", newline="") as stream:
@@ -179,6 +179,20 @@ def replace_when_complete(path: Path) -> Iterator[TextIO]:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def check_folder(path: Path) -> None:
+    """Make sure that a file can be written beside ``path``, before hours of work want to go there.
+
+    Raises:
+        OSError: There is no such folder, or it is not writable.
+    """
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            errno.ENOENT, "there is no such folder to write to; make it first", str(path.parent)
+        )
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, "this folder is not writable; choose another", str(path.parent))
 
 
 def _umask() -> int:

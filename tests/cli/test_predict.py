@@ -104,6 +104,8 @@ def test_every_walks_along_the_file(predict):
     ]  # fmt: skip
     assert [CLASS_NAMES[0] in line for line in lines[1:5]] == [True, True, False, False]
     assert lines[5] == "  all of it:"
+    _, out, _ = predict("both.mp4", "--every", "0.5", "--views", "1x3", "--format", "json")
+    assert json.loads(out)[0]["num_views"] == 4 * 3
 
 
 def test_views_and_overrides_change_what_is_looked_at(predict):
@@ -145,8 +147,10 @@ def test_no_videos_and_no_weights_are_errors(predict, made, tmp_path, capsys):
     status, _, err = predict(str(tmp_path))
     assert status == 2
     assert "no video files in this folder" in err
-    assert main(["predict", "both.mp4", "--cfg", "colours.yaml"]) == 2
-    assert "or give a checkpoint" in capsys.readouterr().err
+    assert main(["predict", "both.mp4", *CONFIG, "--format", "json"]) == 2
+    captured = capsys.readouterr()
+    assert "or give a checkpoint" in captured.err
+    assert captured.out == ""
     assert main(["predict", "both.mp4", "--model", "mvitv2_s_16x4"]) == 2
     assert "is an architecture without weights" in capsys.readouterr().err
     if not torch.cuda.is_available():

@@ -111,9 +111,14 @@ def test_train_then_test_then_predict(folder, tmp_path, capsys):
     assert "class_1" in capsys.readouterr().out  # the names of the folders, kept in the checkpoint
 
 
-def test_the_tool_runs_what_is_enabled(folder):
+def test_the_tool_is_the_verb(folder):
     tool = Path(__file__).parents[2] / "tools" / "run_net.py"
-    command = [sys.executable, str(tool), "--cfg", "colours.yaml", "TEST.ENABLE", "False"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    words = ["--cfg", "colours.yaml", "NO.SUCH_KEY", "3"]
+    done = subprocess.run([sys.executable, str(tool), *words], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 2
-    assert done.stderr.startswith("mvit-video: error: TRAIN.ENABLE and TEST.ENABLE are both False")
+    assert done.stderr.startswith("mvit-video: error: command line: unknown key NO.SUCH_KEY")
+
+
+def test_nothing_enabled_is_said(folder, capsys):
+    assert main(["run", "--cfg", str(folder / "colours.yaml"), "TEST.ENABLE", "False"]) == 2
+    assert "error: TRAIN.ENABLE and TEST.ENABLE are both False" in capsys.readouterr().err
