@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -133,3 +135,11 @@ def test_unknown_names_are_answered_with_the_closest():
         ArchitectureError, match="unknown architecture field 'num_class'; did you mean 'num_classes'"
     ):
         architecture("mvitv2_s_16x4", num_class=3)
+
+
+def test_numbers_alone_need_no_torch():
+    code = (
+        "import sys, mvit_video.models as m; m.count_flops(m.architecture('mvitv2_s_16x4')); "
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
