@@ -1,7 +1,8 @@
 """Our test and training positions as PyTorchVideo clip samplers, for its datasets.
 
 A clip is given in seconds from its first frame to just behind its last (frame / fps, as fractions), so that
-``get_clip`` comes back to exactly those frames, from which ``subsample`` picks T.
+``get_clip`` comes back to exactly those frames. ``subsample`` picks T of them; where a clip does not span a
+whole number of frames, ``clip_CTHW[:, clip.frame_indices(0, fps, clip_CTHW.shape[1])]`` picks the official T.
 """
 
 import random

@@ -26,6 +26,8 @@ from mvit_video.data.sources import Source, VideoError, check_source, ffmpeg_tar
 Image = NDArray[np.uint8]
 
 _STILL_IMAGES = ("image2", "_pipe")  # FFmpeg reads a picture as a video of one frame
+# PyAV before 17 converts on one thread anyway, and has no such option.
+_ONE_THREAD: dict[str, Any] = {"threads": 1} if int(av.__version__.split(".")[0]) >= 17 else {}
 _FALLBACK_RATE = Fraction(25)  # FFmpeg's own, for streams without a single timestamp
 
 
@@ -211,7 +213,7 @@ class VideoReader:
 
     def _to_rgb(self, frame: av.VideoFrame) -> Image:
         # One kept reformatter on one thread: its set-up costs more than the conversion of a small frame.
-        rgb: Any = self._reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
+        rgb: Any = self._reformatter.reformat(frame, format="rgb24", **_ONE_THREAD).to_ndarray()
         return np.ascontiguousarray(_orient(rgb, frame))
 
 

@@ -103,7 +103,11 @@ def test_test_positions_in_a_pytorchvideo_dataset(two_videos, use_offset):
         start = step * (slack // 3) if use_offset else slack * step / 4
         numbers = clip_numbers(sample["video"])
         assert numbers == list(range(int(start), int(start + 16 * fps / 30 - 1 + 1e-6) + 1))
-        assert len(clip_numbers(subsample(sample["video"], 8))) == 8
+        picked = clip_numbers(subsample(sample["video"], 8))
+        assert (len(picked), picked[0], picked[-1]) == (8, numbers[0], numbers[-1])
+        if use_offset:
+            official = sample["video"][:, CLIP.frame_indices(0, fps, len(numbers))]
+            assert clip_numbers(official) == CLIP.frame_indices(start, fps, frames).tolist()
 
 
 def test_random_positions_in_a_pytorchvideo_dataset(two_videos):
