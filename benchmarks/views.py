@@ -3,7 +3,7 @@
     python benchmarks/views.py VIDEO... [--repeats 5]
 
 Five views of 16x4 at 224 pixels (short side 256) per video (with one video stream: PyTorchVideo reads the
-first, not the largest); processor time on one thread, best of the repeats. The largest difference of the views
+first, not the largest); processor time on one thread, best of the repeats. The largest difference of the two
 is printed, in 0-255: ours are rounded to uint8, so 0.5 is none.
 """
 

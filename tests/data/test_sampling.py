@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mvit_video.data.sampling import ClipSpec, Duration, uniform_start
@@ -40,6 +40,7 @@ def test_clip_size_follows_the_frame_rate_and_is_at_least_one_frame():
     assert ClipSpec(16, 4).seconds == pytest.approx(64 / 30)
 
 
+@settings(deadline=None)
 @given(
     num_frames=st.integers(1, 64),
     rate=st.integers(1, 8),
@@ -62,6 +63,7 @@ def test_random_clips_lie_in_the_video_and_span_the_clip(num_frames, rate, fps, 
     assert (indices == clip.frame_indices(start, fps, video_frames)).all()
 
 
+@settings(deadline=None)
 @given(
     num_clips=st.integers(1, 12),
     fps=st.sampled_from(FPS),

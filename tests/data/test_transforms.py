@@ -79,6 +79,7 @@ def test_pixels_that_need_no_scaling_are_copied():
     np.testing.assert_array_equal(Resampler(placement)(frame), frame[4:36, 28:60])
 
 
+@settings(deadline=None)
 @given(height=st.integers(16, 400), width=st.integers(16, 400), seed=st.integers(0, 2**32))
 def test_resized_crops_are_inside_and_of_the_asked_area_and_aspect(height, width, seed):
     transform = TrainTransform(32, area=(0.2, 0.9), aspect=(0.75, 4 / 3))
