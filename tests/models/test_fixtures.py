@@ -13,9 +13,10 @@ NATIVE = [name for name in fixtures.SLOWFAST if "_run_" not in name]
 
 
 def build(fixture, dtype=torch.float32):
-    model = MViT(architecture(fixture.architecture, **fixture.overrides)).eval()
-    model.load_state_dict(fixture.state_dict, strict=True)
-    return model.to(dtype)
+    with torch.device("meta"):
+        model = MViT(architecture(fixture.architecture, **fixture.overrides))
+    model.load_state_dict(fixture.state_dict, strict=True, assign=True)
+    return model.eval().to(dtype)
 
 
 def run_recording(model, fixture):
