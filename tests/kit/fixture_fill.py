@@ -1,8 +1,8 @@
 """Weights and inputs from names alone, so that fixtures need to store neither.
 
-A value depends on the *official* parameter name and shape and nothing else: fill under official names, convert after.
-Only the raw 64-bit stream of PCG64 is used, which is the same in every numpy; values are uniform, with standard
-deviations that keep activations and logits near unit size.
+A value depends on the *official* parameter name and shape and nothing else: fill under official names, convert
+after. Only the raw 64-bit stream of PCG64 is used, which is the same in every numpy; values are uniform, with
+standard deviations that keep activations and logits near unit size.
 """
 
 import hashlib
@@ -51,7 +51,7 @@ def make_input(name, shape):
 
 
 def summary(x, count=64):
-    """Fingerprint of a tensor: shape, first and last values, and mean, standard deviation, L2 norm in float64."""
+    """Fingerprint of a tensor: shape, first and last values; mean, standard deviation, L2 norm in float64."""
     flat = x.detach().float().numpy().reshape(-1)
     exact = flat.astype(np.float64)
     return {
