@@ -1,6 +1,7 @@
 """What a person sees of a run: one live line on a terminal, plain lines elsewhere."""
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -12,9 +13,7 @@ _logger = logging.getLogger("mvit_video.engine")
 
 def on_terminal() -> bool:
     """Whether standard error is a terminal that can redraw a line."""
-    from rich.console import Console
-
-    return Console(stderr=True).is_terminal
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def format_seconds(seconds: float) -> str:

@@ -1,5 +1,6 @@
 """Scoring videos over several views. Axes: V views, K classes, views (V, 3, T, H, W)."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -71,16 +72,15 @@ def evaluate(
         progress: called with the number of videos done.
     """
     rows: list[VideoResult] = []
-    for sample, logits in _scored(scorer, test_loader(dataset, num_workers=num_workers)):
-        record = dataset.records[sample.index]
-        if logits is None:
-            rows.append(VideoResult(record.path, record.label, None, 0, sample.error or "no views"))
+    for video in _scored(scorer, test_loader(dataset, num_workers=num_workers)):
+        record = dataset.records[video.index]
+        if video.error is not None:
+            rows.append(VideoResult(record.path, record.label, None, 0, video.error))
         else:
-            num_views = logits.shape[0]
-            scores = ensemble_views(logits, scorer.method)
+            scores = ensemble_views(torch.cat(video.logits), scorer.method)
             if scorer.method == "sum":
-                scores = scores / num_views
-            rows.append(VideoResult(record.path, record.label, scores, num_views))
+                scores = scores / video.num_views
+            rows.append(VideoResult(record.path, record.label, scores, video.num_views))
         progress(len(rows))
     return summarise(rows)
 
@@ -105,11 +105,12 @@ def summarise(rows: Sequence[VideoResult]) -> TestResult:
 
 
 @dataclass
-class _Pending:
-    """A video whose views have not all been scored."""
+class _Video:
+    """A video on its way through the model; its views are let go of as soon as they are scored."""
 
-    sample: TestSample
+    index: int
     num_views: int
+    error: str | None
     logits: list[Tensor] = field(default_factory=list)
 
     @property
@@ -117,37 +118,32 @@ class _Pending:
         return sum(map(len, self.logits)) == self.num_views
 
 
-def _scored(scorer: ViewScorer, samples: Iterable[TestSample]) -> Iterator[tuple[TestSample, Tensor | None]]:
-    """Each sample with the logits (V, K) of its views, in order; None where it has no views.
+def _scored(scorer: ViewScorer, samples: Iterable[TestSample]) -> Iterator[_Video]:
+    """Each video with the logits of all its views, in order.
 
     Views of neighbouring videos share a forward pass, so that one-view videos fill a batch too.
     """
-    waiting: list[_Pending] = []  # in order; views not yet run are those of `queue`
-    queue: list[tuple[_Pending, Tensor]] = []
+    waiting: deque[_Video] = deque()  # in order
+    queue: list[tuple[_Video, Tensor]] = []  # views that no pass has scored yet
 
     def run_queue() -> None:
         logits = scorer.logits(torch.cat([views for _, views in queue]))
         parts = torch.split(logits, [len(views) for _, views in queue])
-        for (pending, _), part in zip(queue, parts, strict=True):
-            pending.logits.append(part)
+        for (video, _), part in zip(queue, parts, strict=True):
+            video.logits.append(part)
         queue.clear()
-
-    def finished() -> Iterator[tuple[TestSample, Tensor | None]]:
-        while waiting and waiting[0].complete:
-            done = waiting.pop(0)
-            yield done.sample, torch.cat(done.logits) if done.logits else None
 
     for sample in samples:
         views = sample.views
-        pending = _Pending(sample._replace(views=None), 0 if views is None else len(views))
-        waiting.append(pending)
+        waiting.append(_Video(sample.index, 0 if views is None else len(views), sample.error))
         while views is not None and len(views):
             room = scorer.views_per_batch - sum(len(part) for _, part in queue)
-            queue.append((pending, views[:room]))
+            queue.append((waiting[-1], views[:room]))
             views = views[room:]
             if len(queue[-1][1]) == room:
                 run_queue()
-        yield from finished()
+        while waiting and waiting[0].complete:
+            yield waiting.popleft()
     if queue:
         run_queue()
-    yield from finished()
+    yield from waiting

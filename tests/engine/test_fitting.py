@@ -167,8 +167,8 @@ def test_a_folder_of_another_run_is_not_written_over(tmp_path, whole, videos):
 
 def test_it_learns(tmp_path, videos):
     config = tiny_config(
-        tmp_path, "SOLVER.MAX_EPOCH", 12, "SOLVER.BASE_LR", 5e-3, "LOG_PERIOD", 2, "TRAIN.CHECKPOINT_PERIOD", 12,
-        videos=videos,
+        tmp_path, "SOLVER.MAX_EPOCH", 12, "SOLVER.BASE_LR", 5e-3, "LOG_PERIOD", 2,
+        "TRAIN.CHECKPOINT_PERIOD", 12, videos=videos,
     )  # fmt: skip
     losses = [loss for *_, loss in _losses(train(config).rows)]
     assert len(losses) == 12  # one row an epoch of two steps
@@ -202,9 +202,8 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path, videos):
         tmp_path, "SOLVER.BASE_LR", 1e30, "SOLVER.OPTIMIZING_METHOD", "sgd", "SOLVER.WARMUP_EPOCHS", 2.0,
         "SOLVER.WARMUP_START_LR", 0.0, videos=videos,
     )  # fmt: skip
-    with pytest.raises(
-        RunError, match=r"the loss is nan at step \d \(epoch \d, learning rate .*e\+\d+\): training stops"
-    ):
+    said = r"the loss is nan at step \d \(epoch \d, learning rate .*e\+\d+\): training stops"
+    with pytest.raises(RunError, match=said):
         train(config)
 
 
