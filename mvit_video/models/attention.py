@@ -5,7 +5,7 @@
     Z = Attention(Q, K, V) + Q                                     (MViTv2, equation 5: residual pooling)
 
 P pools on the token grid (see ``pooling``). Pooling Q sets the grid of what comes out; pooling K and V makes
-the attention cheap and leaves it as it is.
+the attention cheap and leaves that grid as it is.
 
 Letters: B clips, N tokens with the class token, C width, A attention heads, D = C / A head dim.
 """
