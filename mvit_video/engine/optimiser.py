@@ -96,7 +96,7 @@ def set_learning_rate(optimiser: torch.optim.Optimizer, learning_rate: float) ->
 def clip_gradients(
     parameters: Iterable[Tensor], *, max_value: float | None, max_l2_norm: float | None
 ) -> float | None:
-    """Clip unscaled gradients in place, by value or by their joint L2 norm, as the recipe says.
+    """Clip unscaled gradients in place, by value and by their joint L2 norm, as far as given.
 
     Args:
         parameters: the parameters whose ``grad`` is clipped.
@@ -105,15 +105,7 @@ def clip_gradients(
 
     Returns:
         The joint norm before clipping where it was computed, else None.
-
-    Raises:
-        RunError: both limits are given.
     """
-    if max_value and max_l2_norm:
-        raise RunError(
-            f"SOLVER.CLIP_GRAD_VAL is {max_value} and SOLVER.CLIP_GRAD_L2NORM is {max_l2_norm}: "
-            "only one of them can apply; set the other to None"
-        )
     if max_value:
         nn.utils.clip_grad_value_(parameters, max_value)
     if max_l2_norm:

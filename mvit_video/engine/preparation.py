@@ -104,6 +104,12 @@ def prepare_training(config: Config) -> TrainInputs:
 
 
 def _plan(config: Config, batch: BatchPlan, device: torch.device) -> TrainPlan:
+    solver = config.solver
+    if solver.clip_grad_val and solver.clip_grad_l2norm:
+        raise RunError(
+            f"SOLVER.CLIP_GRAD_VAL is {solver.clip_grad_val} and SOLVER.CLIP_GRAD_L2NORM is "
+            f"{solver.clip_grad_l2norm}: only one of them can apply; set the other to None"
+        )
     return TrainPlan(
         schedule=resolve_schedule(config),
         global_batch=batch.global_batch,
@@ -113,8 +119,8 @@ def _plan(config: Config, batch: BatchPlan, device: torch.device) -> TrainPlan:
         ),
         mean=config.data.mean,
         std=config.data.std,
-        clip_value=config.solver.clip_grad_val,
-        clip_l2_norm=config.solver.clip_grad_l2norm,
+        clip_value=solver.clip_grad_val,
+        clip_l2_norm=solver.clip_grad_l2norm,
         seed=config.rng_seed,
         log_period=config.log_period,
     )

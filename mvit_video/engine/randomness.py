@@ -18,8 +18,8 @@ def seed_everything(seed: int) -> None:
 def seed_step(seed: int, step: int, part: int = 0) -> None:
     """Seed what is random inside a training step (dropout, drop path) by (seed, step, part) alone.
 
-    What a step draws then depends neither on the steps before it, nor on evaluations between them, nor on what
-    data loading draws, so a resumed run draws what an uninterrupted one would have drawn.
+    What a step draws then depends neither on the steps before it, nor on evaluations between them, nor on
+    what data loading draws, so a resumed run draws what an uninterrupted one would have drawn.
 
     Args:
         seed: the run's.

@@ -28,11 +28,13 @@ def run(config: Config) -> RunResult:
     """
     if not (config.train.enable or config.test.enable):
         raise RunError("TRAIN.ENABLE and TEST.ENABLE are both False: nothing to do; set one of them True")
-    trained = None
-    if config.train.enable:
-        inputs = prepare_training(config)
-        if config.test.enable:
-            prepare_test(config, inputs.class_names)
-        trained = fit(inputs)
+    trained = _train(config) if config.train.enable else None
     tested = test(config) if config.test.enable else None
     return RunResult(trained, tested)
+
+
+def _train(config: Config) -> TrainResult:
+    inputs = prepare_training(config)
+    if config.test.enable:
+        prepare_test(config, inputs.class_names)
+    return fit(inputs)

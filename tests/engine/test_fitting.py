@@ -11,9 +11,12 @@ import pytest
 import torch
 from kit.tiny_runs import tiny_config, write_videos
 
+from mvit_video.data import ViewPlan
 from mvit_video.engine import RunError, train
 from mvit_video.engine.checkpoint import checkpoint_path, read_resumable
+from mvit_video.engine.inputs import read_split
 from mvit_video.engine.logs import read_rows
+from mvit_video.engine.preparation import prepare_training
 
 
 @pytest.fixture(scope="module")
@@ -229,6 +232,29 @@ def test_fine_tuning_takes_the_weights_alone(tmp_path, whole, caplog):
 def test_folders_give_the_class_names(tmp_path, videos):
     config = tiny_config(tmp_path, "DATA.TRAIN_LIST", videos, "SOLVER.MAX_EPOCH", 1, videos=videos)
     assert read_resumable(train(config).checkpoint)["class_names"] == ["class_0", "class_1"]
+
+
+def test_given_class_names_go_into_the_checkpoint_and_order_the_folders(tmp_path, videos):
+    (tmp_path / "names.txt").write_text("class_1\nclass_0\n")
+    words = ("DATA.TRAIN_LIST", videos, "DATA.CLASS_NAMES", tmp_path / "names.txt", "SOLVER.MAX_EPOCH", 1)
+    config = tiny_config(tmp_path, *words, videos=videos)
+    assert read_resumable(train(config).checkpoint)["class_names"] == ["class_1", "class_0"]
+    records = read_split(config, "train", 2, ("class_1", "class_0"))
+    assert {(record.path.split("/")[-2], record.label) for record in records} == {
+        ("class_0", 1),
+        ("class_1", 0),
+    }
+
+
+def test_evaluations_between_epochs_look_at_the_centre(tmp_path, videos):
+    words = ("DATA.VAL_LIST", videos / "list.csv", "DATA.USE_OFFSET_SAMPLING", False)
+    plan = prepare_training(tiny_config(tmp_path, *words, videos=videos)).validation.plan
+    assert plan == ViewPlan(
+        num_frames=4, sampling_rate=2, temporal_views=1, spatial_crops=1, crop_size=16, short_side=16,
+        use_offset_sampling=True, target_fps=30.0,
+    )  # fmt: skip
+    # a clip of 8 frames in the middle of 48
+    assert plan.frame_indices(48, 30.0)[0][0] == 20
 
 
 def test_unreadable_training_videos_are_replaced_and_counted(tmp_path, videos, caplog):

@@ -297,6 +297,13 @@ class TestTrainingIsRefused:
         with pytest.raises(RunError, match=r"OUTPUT_DIR is .*file/out', which cannot be written"):
             train(self._huge(tmp_path, "OUTPUT_DIR", tmp_path / "file/out", videos=videos))
 
+    def test_with_two_ways_of_clipping(self, tmp_path, videos):
+        words = ("SOLVER.CLIP_GRAD_VAL", 1.0, "SOLVER.CLIP_GRAD_L2NORM", 2.0)
+        with pytest.raises(
+            RunError, match=r"CLIP_GRAD_VAL is 1.0 and SOLVER.CLIP_GRAD_L2NORM is 2.0: only one"
+        ):
+            train(self._huge(tmp_path, *words, videos=videos))
+
     def test_with_a_feature_that_does_not_exist(self, tmp_path, videos):
         with pytest.raises(ValueError, match=r"AUG.NUM_SAMPLE"):
             train(self._huge(tmp_path, "AUG.NUM_SAMPLE", 2, videos=videos))
