@@ -47,6 +47,11 @@ def shield_negative_numbers(words: Sequence[str]) -> list[str]:
     return [f" {word}" if word.startswith("-") and _is_number(word) else word for word in words]
 
 
+def unshield(word: str) -> str:
+    """Take that blank away again."""
+    return word[1:] if word.startswith(" -") else word
+
+
 def _is_number(word: str) -> bool:
     try:
         float(word)
@@ -78,7 +83,7 @@ def read_config(
     """The configuration of ``files``, changed by the ``words`` typed, then by a verb's ``fixed`` keys."""
     from mvit_video.config import load_config
 
-    overrides = [word.strip() for word in words]
+    overrides = [unshield(word) for word in words]
     return load_config(files, [*overrides, *(f"{key}={value}" for key, value in (fixed or {}).items())])
 
 

@@ -24,7 +24,7 @@ from mvit_video.weights import (
     Checkpoint,
     WeightsError,
     ZooEntry,
-    download,
+    fetch_weights,
     load_weights,
     loaded_from,
     read_checkpoint,
@@ -218,13 +218,7 @@ def count_classes(source: str) -> int | None:
 
 def _read(source: str) -> Checkpoint:
     """The checkpoint in a file or at a URL."""
-    if source.startswith(("http://", "https://")):
-        source = str(download(source, check=_check))
-    return read_checkpoint(source)
-
-
-def _check(path: Path) -> None:
-    read_checkpoint(path)
+    return read_checkpoint(fetch_weights(source))
 
 
 def _num_classes(checkpoint: Checkpoint) -> int | None:

@@ -5,11 +5,33 @@ Letters: B clips, N tokens with the class token, C width.
 
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.ops import StochasticDepth
 
 from mvit_video.models.architecture import THW, Architecture, BlockSpec
 from mvit_video.models.attention import NORM_EPS, MultiScaleAttention
 from mvit_video.models.pooling import pool_tokens
+
+
+class DropPath(nn.Module):
+    """Stochastic depth (arXiv 1603.09382): in training, some clips do without a branch.
+
+    Written here because torchvision's takes longer to import than the rest of the model.
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x_BNC: Tensor) -> Tensor:
+        """(B, N, C), each clip either zero or divided by the share that is kept."""
+        if not self.training or self.rate == 0.0:
+            return x_BNC
+        kept = 1.0 - self.rate
+        mask_B11 = x_BNC.new_empty((x_BNC.shape[0], 1, 1)).bernoulli_(kept)
+        return x_BNC * (mask_B11 / kept)
+
+    def extra_repr(self) -> str:
+        """What printing the module says of it."""
+        return f"rate={self.rate:.3f}"
 
 
 class Mlp(nn.Module):
@@ -49,7 +71,7 @@ class MultiScaleBlock(nn.Module):
         self.attn = MultiScaleAttention(architecture, spec)
         self.norm2 = nn.LayerNorm(spec.att_dim, eps=NORM_EPS)
         self.mlp = Mlp(spec.att_dim, spec.mlp_hidden, spec.dim_out, architecture.dropout_rate)
-        self.drop_path = StochasticDepth(spec.drop_path, "row")
+        self.drop_path = DropPath(spec.drop_path)
         self.proj = nn.Linear(spec.dim_in, spec.dim_out) if spec.dim_in != spec.dim_out else None
         self.widens_in_attention = architecture.dim_mul_in_att
         self.pool_skip: nn.Module | None = None

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from mvit_video.weights.errors import MismatchError, WeightsError
     from mvit_video.weights.files import (
         Checkpoint,
-        convert,
         read_checkpoint,
         read_torch_file,
         write_safetensors,
@@ -32,7 +31,6 @@ _HOMES = {
     "ZooEntry": "zoo",
     "cache_path": "downloading",
     "class_names": "labels",
-    "convert": "files",
     "download": "downloading",
     "fetch_weights": "loading",
     "load_weights": "loading",
@@ -54,7 +52,6 @@ __all__ = [
     "ZooEntry",
     "cache_path",
     "class_names",
-    "convert",
     "download",
     "fetch_weights",
     "load_weights",

@@ -140,36 +140,6 @@ def write_safetensors(
         part.unlink(missing_ok=True)
 
 
-def convert(
-    source: str | Path, destination: str | Path, *, class_names: Sequence[str] | None = None
-) -> Checkpoint:
-    """Turn a file of weights into safetensors with our parameter names.
-
-    Args:
-        source: File in any naming `read_checkpoint` knows.
-        destination: File to write, ending in .safetensors.
-        class_names: Names of the classes by index; by default those in the file, if any.
-
-    Returns:
-        What was written.
-
-    Raises:
-        WeightsError: When the source cannot be read or is no MViT, or the destination cannot be written.
-    """
-    if Path(destination).suffix != ".safetensors":
-        raise WeightsError(f"{destination}: expected a name that ends in .safetensors")
-    read = read_checkpoint(source)
-    if read.naming is None:
-        names = ", ".join(list(read.state_dict)[:3])
-        raise WeightsError(
-            f"{source}: not the weights of an MViT in any naming known here (it holds {names}, ...)"
-        )
-    names_to_write = read.class_names if class_names is None else tuple(class_names)
-    metadata = {"source": Path(source).name, "naming": read.naming}
-    write_safetensors(destination, read.state_dict, class_names=names_to_write, metadata=metadata)
-    return Checkpoint(read.state_dict, names_to_write, metadata, read.naming, str(destination))
-
-
 def _harmless() -> list[Any]:
     """Types allowed beside tensors and plain values: numpy's scalars and arrays, and argparse's Namespace.
 

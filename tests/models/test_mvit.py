@@ -3,8 +3,10 @@ from dataclasses import replace
 import pytest
 import torch
 from kit.tiny_models import TINY_V1, TINY_V2
+from torchvision.ops import StochasticDepth
 
 from mvit_video.models import ARCHITECTURES, MViT, architecture
+from mvit_video.models.block import DropPath
 
 
 @pytest.fixture(scope="module", params=["v1", "v2"])
@@ -99,11 +101,22 @@ def test_dropout_and_drop_path_act_in_training_only():
         torch.testing.assert_close(evaluated, evaluated[:1].expand_as(evaluated), msg=field)
 
 
+def test_drop_path_is_torchvisions_stochastic_depth():
+    x = torch.randn(64, 5, 3)
+    torch.manual_seed(0)
+    ours = DropPath(0.3).train()(x)
+    torch.manual_seed(0)
+    theirs = StochasticDepth(0.3, "row").train()(x)
+    torch.testing.assert_close(ours, theirs)
+    assert (ours == 0).all(dim=(1, 2)).any()
+    assert DropPath(0.3).eval()(x) is x
+
+
 def test_drop_path_drops_whole_branches_of_single_clips():
     """The last block at a rate of one half: each branch of each clip is left out or doubled."""
     torch.manual_seed(0)
     model = MViT(replace(TINY_V2, droppath_rate=0.5)).train()
-    assert [block.drop_path.p for block in model.blocks] == pytest.approx([0, 1 / 6, 1 / 3, 1 / 2])
+    assert [block.drop_path.rate for block in model.blocks] == pytest.approx([0, 1 / 6, 1 / 3, 1 / 2])
     branch = model.blocks[3].drop_path(torch.ones(400, 5, 2))
     kept = branch[:, 0, 0]
     assert torch.equal(branch, kept[:, None, None].expand_as(branch))

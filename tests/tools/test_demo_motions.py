@@ -1,4 +1,4 @@
-"""The demo's videos: the motion is what the label says, and only the order of frames tells opposites apart."""
+"""The demo's videos move as their labels say, and only the order of frames tells opposites apart."""
 
 import numpy as np
 import pytest

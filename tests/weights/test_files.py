@@ -2,19 +2,16 @@
 
 import argparse
 import fractions
-import json
 from collections import OrderedDict
 
 import numpy as np
 import pytest
 import torch
-from safetensors import safe_open
 from safetensors.torch import save_file
 
 from mvit_video.weights import (
     Checkpoint,
     WeightsError,
-    convert,
     read_checkpoint,
     read_torch_file,
     write_safetensors,
@@ -129,7 +126,7 @@ def test_code_in_a_file_is_refused_by_name_and_not_run(tmp_path, zipped):
     path = tmp_path / "weights.pth"
     content = {"model": WEIGHTS, "extra": Harmful(tmp_path / "ran")}
     torch.save(content, path, _use_new_zipfile_serialization=zipped)
-    with pytest.raises(WeightsError, match=r"holds exec, .* could run code") as caught:
+    with pytest.raises(WeightsError, match=r"holds (builtins\.)?exec, .* could run code") as caught:
         read_checkpoint(path)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "ran").exists()
@@ -243,33 +240,3 @@ def test_class_names_must_be_as_many_as_classes(tmp_path):
 def test_a_file_that_cannot_be_written_is_reported(tmp_path):
     with pytest.raises(WeightsError, match="cannot be written"):
         write_safetensors(tmp_path / "none" / "w.safetensors", WEIGHTS)
-
-
-def test_convert_writes_our_names_with_where_they_came_from(tmp_path):
-    torch.save(
-        {"state_dict": {"conv_proj.weight": torch.ones(2, 3), "head.1.weight": torch.ones(2, 4)}},
-        tmp_path / "tv.pth",
-    )
-    written = convert(tmp_path / "tv.pth", tmp_path / "w.safetensors", class_names=["up", "down"])
-    assert written.naming == "torchvision"
-    with safe_open(tmp_path / "w.safetensors", framework="pt") as file:
-        assert set(file.keys()) == {"patch_embed.proj.weight", "head.projection.weight"}
-        metadata = file.metadata()
-    assert metadata["source"] == "tv.pth"
-    assert metadata["naming"] == "torchvision"
-    assert json.loads(metadata["class_names"]) == ["up", "down"]
-    assert same(read_checkpoint(tmp_path / "w.safetensors").state_dict, written.state_dict)
-
-
-def test_convert_keeps_the_class_names_of_the_source(tmp_path):
-    torch.save({"model_state": WEIGHTS, "class_names": ["up", "down"]}, tmp_path / "w.pyth")
-    assert convert(tmp_path / "w.pyth", tmp_path / "w.safetensors").class_names == ("up", "down")
-    assert read_checkpoint(tmp_path / "w.safetensors").class_names == ("up", "down")
-
-
-def test_convert_refuses_other_models_and_other_endings(tmp_path):
-    torch.save({"conv1.weight": torch.ones(2)}, tmp_path / "resnet.pth")
-    with pytest.raises(WeightsError, match=r"not the weights of an MViT .*\(it holds conv1.weight, \.\.\.\)"):
-        convert(tmp_path / "resnet.pth", tmp_path / "w.safetensors")
-    with pytest.raises(WeightsError, match=r"expected a name that ends in \.safetensors"):
-        convert(tmp_path / "resnet.pth", tmp_path / "w.pth")

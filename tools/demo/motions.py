@@ -1,7 +1,7 @@
 """Draws short videos of moving things whose class is their motion, so that one frame tells nothing.
 
-Every class is drawn like its opposite with time running backwards: the set of pictures that "left" can show is
-exactly the set that "right" can show, and only their order tells the two apart.
+Every class is drawn like its opposite with time running backwards: the pictures that "left" can show are
+exactly those that "right" can show, and only their order tells the two apart.
 The test split uses shapes, backgrounds and paths that the training split never shows.
 
 Legend: H, W image size in pixels; frames_THWC uint8 RGB, [0, 255]; s time in [0, 1] from first to last frame.
@@ -24,7 +24,7 @@ FPS = 30
 
 @dataclass(frozen=True)
 class Look:
-    """What a split may draw from: outlines as corner counts and star depths, backgrounds, and ways to move."""
+    """What a split may draw from: outlines (corners and star depth), backgrounds, ways to move."""
 
     outlines: tuple[tuple[int, float], ...]
     backgrounds: tuple[str, ...]

@@ -13,6 +13,7 @@ HERE = Path(__file__).parent
 RUN = Path("runs/demo")
 CONFIG = "configs/demo/MViT_motions.yaml"
 PREDICT_CLASS = "counter-clockwise"
+RESULTS, SHUFFLED = "test_results.csv", "results_shuffled.csv"
 
 
 def step(title: str, *command: str) -> str:
@@ -28,25 +29,25 @@ def step(title: str, *command: str) -> str:
 def main() -> None:
     """Every step in turn, then a summary."""
     started = time.monotonic()
-    videos, shuffled = RUN / "videos", RUN / "results_shuffled.csv"
+    videos = RUN / "videos"
     step("render short videos whose class is a motion", str(HERE / "render.py"), str(videos))
     step("train, then test over several views of every video", "tools/run_net.py", "--cfg", CONFIG)
     step(
         "test again with the frames of every clip in random order",
         *("tools/run_net.py", "--cfg", CONFIG, "TRAIN.ENABLE", "False"),
-        *("TEST.SHUFFLE_FRAMES", "True", "TEST.SAVE_RESULTS_PATH", str(shuffled)),
+        *("TEST.SHUFFLE_FRAMES", "True", "TEST.SAVE_RESULTS_PATH", SHUFFLED),
     )
     held_out = sorted((videos / "test" / PREDICT_CLASS).glob("*.mp4"))[0]
     step("what happens in one video it has not seen?", "tools/predict.py", str(held_out), "--cfg", CONFIG)
-    summarise(RUN / "results.csv", shuffled, held_out, time.monotonic() - started)
+    summarise(RUN / RESULTS, RUN / SHUFFLED, held_out, time.monotonic() - started)
 
 
 def summarise(results: Path, shuffled: Path, held_out: Path, seconds: float) -> None:
     """Prints the figures and where everything lies."""
     print(f"""
 == the demo in short ({seconds:.0f} s)
-accuracy on {len(rows(results))} test videos         {accuracy(results):6.1f} %
-the same with shuffled frames        {accuracy(shuffled):6.1f} %   (order is what tells opposite motions apart)
+accuracy on {len(rows(results))} videos         {accuracy(results):6.1f} %
+the same with shuffled frames        {accuracy(shuffled):6.1f} %   (only order tells opposites apart)
 held-out file                        {held_out}
 videos {RUN}/videos · checkpoints {RUN}/checkpoints · per-video answers {results}
 losses: tensorboard --logdir {RUN}/tensorboard""")
