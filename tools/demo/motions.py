@@ -18,7 +18,7 @@ OPPOSITES = (("left", "right"), ("up", "down"), ("growing", "shrinking"), ("cloc
 BACKWARDS = {"left": "right", "up": "down", "shrinking": "growing", "counter-clockwise": "clockwise"}
 
 SIZE_PIXELS = 96
-NUM_FRAMES = 48
+NUM_FRAMES = 56
 FPS = 30
 
 
@@ -54,7 +54,7 @@ def render(split: str, label: str, index: int) -> np.ndarray:
         index: which video of that class.
 
     Returns:
-        frames_THWC uint8, (48, 96, 96, 3).
+        frames_THWC uint8, (56, 96, 96, 3).
     """
     rng = np.random.default_rng([sorted(LOOKS).index(split), CLASSES.index(label), index])
     look = LOOKS[split]

@@ -1,11 +1,12 @@
 """Renders the demo's data set as real h264 files: python tools/demo/render.py FOLDER.
 
-FOLDER/{train,val,test}/CLASS/NUMBER.mp4, 30 frames a second, 96 x 96 pixels, 48 frames each.
+FOLDER/{train,val,test}/CLASS/NUMBER.mp4, 30 frames a second, 96 x 96 pixels, 56 frames each.
 A split gets its name only when it is whole; run again, what is there is kept.
 """
 
 import shutil
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import av
@@ -28,6 +29,12 @@ def write_h264(path: Path, frames_THWC: np.ndarray) -> None:
         container.mux(stream.encode(None))
 
 
+def render_video(job: tuple[Path, str, str, int]) -> None:
+    """Draws and encodes one video of (folder, split, label, index)."""
+    folder, split, label, index = job
+    write_h264(folder / label / f"{index:03d}.mp4", render(split, label, index))
+
+
 def render_split(folder: Path, split: str, per_class: int) -> None:
     """Renders one split, unless it is there."""
     if (folder / split).is_dir():
@@ -35,11 +42,12 @@ def render_split(folder: Path, split: str, per_class: int) -> None:
         return
     unfinished = folder / f"{split}.part"
     shutil.rmtree(unfinished, ignore_errors=True)
-    wanted = [(label, index) for label in CLASSES for index in range(per_class)]
-    for label, index in track(wanted, description=f"rendering {split}"):
-        path = unfinished / label / f"{index:03d}.mp4"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_h264(path, render(split, label, index))
+    for label in CLASSES:
+        (unfinished / label).mkdir(parents=True)
+    wanted = [(unfinished, split, label, index) for label in CLASSES for index in range(per_class)]
+    with ProcessPoolExecutor() as workers:
+        for _ in track(workers.map(render_video, wanted), f"rendering {split}", total=len(wanted)):
+            pass
     unfinished.rename(folder / split)
     print(f"{folder / split}: {len(wanted)} videos of {len(CLASSES)} classes")
 
