@@ -67,4 +67,7 @@ def accuracy(results: Path) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("\nstopped; make demo goes on from what is there")
