@@ -12,7 +12,7 @@ from pathlib import Path
 from ssl import SSLError
 from typing import IO
 from urllib.error import HTTPError, URLError
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from urllib.request import Request, urlopen
 
 from mvit_video.version import __version__
@@ -20,6 +20,7 @@ from mvit_video.weights.errors import WeightsError
 from mvit_video.weights.progress import show_progress
 
 _CHUNK_BYTES = 1 << 20
+_URL_PUNCTUATION = "%:/?#[]@!$&'()*+,;=~"  # all else, such as blanks and accents, is percent-encoded
 
 
 def check_parses(path: Path) -> None:
@@ -56,9 +57,9 @@ def download(
         WeightsError: When the file cannot be fetched or is not what was expected; nothing stays behind.
     """
     target = cache_path(url)
-    if target.exists():
-        return target
     try:
+        if target.exists():
+            return target
         target.parent.mkdir(parents=True, exist_ok=True)
         with _locked(target.with_name(f"{target.name}.lock")):
             if not target.exists():  # another process may have fetched it while we waited
@@ -79,13 +80,17 @@ def cache_path(url: str) -> Path:
     Raises:
         WeightsError: When this is no http(s) address of a file.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise WeightsError(f"{url}: {error}; expected an address of a file, http(s)://HOST/PATH") from None
     names = [name for name in parts.path.split("/") if name]
     if parts.scheme not in ("http", "https") or not parts.hostname or not names or {".", ".."} & set(names):
         raise WeightsError(f"{url}: expected an address of a file, http(s)://HOST/PATH")
     if parts.query:
         names[-1] += "-" + hashlib.sha256(parts.query.encode()).hexdigest()[:8]
-    host = parts.hostname if parts.port is None else f"{parts.hostname}_{parts.port}"
+    host = parts.hostname if port is None else f"{parts.hostname}_{port}"
     return _cache_folder().joinpath(host.replace(":", "_"), *names)
 
 
@@ -151,7 +156,8 @@ def _fetch(
 def _receive(url: str, part: Path, num_bytes: int | None, stall_seconds: float, target: Path) -> str:
     """Write the body to `part` and return its SHA-256."""
     by_hand = f"or fetch the file by other means and put it at {target}"
-    request = Request(url, headers={"User-Agent": f"mvit_video/{__version__}", "Accept-Encoding": "identity"})
+    headers = {"User-Agent": f"mvit_video/{__version__}", "Accept-Encoding": "identity"}
+    request = Request(quote(url, safe=_URL_PUNCTUATION), headers=headers)
     try:
         with urlopen(request, timeout=stall_seconds) as response:
             return _copy_body(response, url, part, num_bytes)

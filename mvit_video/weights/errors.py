@@ -6,6 +6,9 @@ from collections.abc import Mapping
 class WeightsError(ValueError):
     """Weights that cannot be found, fetched, read or fitted; the message is one line and says what to do."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(message.replace("\n", "\\n").replace("\r", "\\r"))  # names of files may hold any
+
 
 class MismatchError(WeightsError):
     """Weights that were read, but belong to another model.

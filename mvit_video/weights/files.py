@@ -63,16 +63,25 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     path = Path(path)
     if _is_safetensors(path):
         tensors, metadata = _read_safetensors(path)
-        names = json.loads(metadata["class_names"]) if "class_names" in metadata else None
-        plain: dict[str, Any] = {k: v for k, v in metadata.items() if k != "class_names"}
-    else:
-        content = read_torch_file(path)
-        tensors = find_state_dict(content, str(path))
-        names = content.get("class_names") if isinstance(content, Mapping) else None
-        plain = _plain_values(content)
-    state_dict, naming = to_native(tensors, str(path))
-    class_names = None if names is None else tuple(str(name) for name in names)
-    return Checkpoint(state_dict, class_names, plain, naming, str(path))
+        state_dict, naming = to_native(tensors, str(path))
+        names = _class_names(metadata.pop("class_names", None), str(path))
+        return Checkpoint(state_dict, names, metadata, naming, str(path))
+    return unwrap(read_torch_file(path), str(path))
+
+
+def unwrap(content: object, source: str = "state dict") -> Checkpoint:
+    """The checkpoint in what a file held: tensors by name, plain or wrapped as training scripts wrap them.
+
+    Args:
+        content: What `read_torch_file` or ``torch.load`` gave.
+        source: Where it comes from, for the messages.
+
+    Raises:
+        WeightsError: When there are no named tensors in it.
+    """
+    state_dict, naming = to_native(find_state_dict(content, source), source)
+    names = _class_names(content.get("class_names"), source) if isinstance(content, Mapping) else None
+    return Checkpoint(state_dict, names, _plain_values(content), naming, source)
 
 
 def read_torch_file(path: str | Path) -> Any:
@@ -89,12 +98,13 @@ def read_torch_file(path: str | Path) -> Any:
     except pickle.UnpicklingError as error:
         refused = re.search(r"(?:GLOBAL|[Uu]nsupported (?:class|type)) ([\w.]+\w)", str(error))
         if refused is None:
-            raise WeightsError(f"{path}: not a file of weights, or damaged ({_first_line(error)})") from None
+            # torch's own words advise to switch the safety off.
+            raise WeightsError(f"{path}: not a file of weights, or damaged; fetch it again") from None
         raise WeightsError(
             f"{path}: holds {refused[1]}, which is neither a tensor nor a plain value and could run code; "
             "save the weights alone: torch.save(model.state_dict(), FILE)"
         ) from None
-    except (RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except Exception as error:  # whatever a damaged pickle makes torch stumble over
         raise WeightsError(f"{path}: not a file of weights, or damaged ({_first_line(error)})") from None
 
 
@@ -161,19 +171,22 @@ def _harmless() -> list[Any]:
 def _is_safetensors(path: Path) -> bool:
     """A safetensors file starts with the length of its header, and the header with a brace."""
     _require_file(path)
-    with path.open("rb") as file:
-        start = file.read(9)
+    try:
+        with path.open("rb") as file:
+            start = file.read(9)
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({error.strerror})") from None
     return len(start) == 9 and start[8:] == b"{" and struct.unpack("<Q", start[:8])[0] < path.stat().st_size
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
             return tensors, dict(file.metadata() or {})
-    except (SafetensorError, OSError) as error:
+    except Exception as error:  # SafetensorError, and what torch says of a type or size it does not know
         raise WeightsError(f"{path}: a damaged safetensors file ({_first_line(error)})") from None
 
 
@@ -181,9 +194,21 @@ def _require_file(path: Path) -> None:
     if not path.exists():
         raise WeightsError(f"{path}: no such file of weights")
     if not path.is_file():
-        raise WeightsError(f"{path}: expected a file of weights, found a folder")
+        found = "a folder" if path.is_dir() else "something else"
+        raise WeightsError(f"{path}: expected a file of weights, found {found}")
     if path.stat().st_size == 0:
         raise WeightsError(f"{path}: not a file of weights: it is empty")
+
+
+def _class_names(value: object, source: str) -> tuple[str, ...] | None:
+    """The class names in a file: a list, which safetensors keep as JSON."""
+    try:
+        names = json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        names = value
+    if names is not None and not isinstance(names, list | tuple):
+        raise WeightsError(f"{source}: class_names is {names!r:.40}, expected a list of one name per class")
+    return None if names is None else tuple(str(name) for name in names)
 
 
 def _plain_values(content: object) -> dict[str, Any]:

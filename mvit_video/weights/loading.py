@@ -1,5 +1,6 @@
 """Weights into a model: all is looked at first and only then copied, so that an error changes nothing."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -10,9 +11,9 @@ from torch import Tensor, nn
 
 from mvit_video.weights.downloading import download
 from mvit_video.weights.errors import MismatchError, WeightsError
-from mvit_video.weights.files import Checkpoint, read_checkpoint
-from mvit_video.weights.naming import HEAD_KEYS, HEAD_WEIGHT, to_native
-from mvit_video.weights.resizing import resize_table
+from mvit_video.weights.files import Checkpoint, read_checkpoint, unwrap
+from mvit_video.weights.naming import HEAD_KEYS, HEAD_WEIGHT
+from mvit_video.weights.resizing import Grid, resize_joint_positions, resize_table
 from mvit_video.weights.zoo import ZOO
 
 # A class token is in some released files although their model has none (facebookresearch/mvit, issue 7).
@@ -79,8 +80,8 @@ def load_weights(
 
     Args:
         model: The model, with our parameter names.
-        source: A file, an http(s) address, a name of the zoo (``mvitv2_s_16x4.k400``), or tensors by name; in
-            the naming of SlowFast, torchvision, PyTorchVideo, mmaction2 or our own.
+        source: A file, an http(s) address, a name of the zoo (``mvitv2_s_16x4.k400``), or tensors by name,
+            wrapped or not; in the naming of SlowFast, torchvision, PyTorchVideo, mmaction2 or our own.
         strict: With False, what fits is loaded and the rest reported.
 
     Returns:
@@ -91,9 +92,12 @@ def load_weights(
         WeightsError: When the weights cannot be found, fetched or read.
     """
     checkpoint = _open(source)
-    plan = _plan(model.state_dict(), checkpoint.state_dict)
-    _check(plan, checkpoint, strict)
     own = model.state_dict()
+    _require_numbers(checkpoint, own)
+    plan = _plan(
+        own, checkpoint.state_dict, getattr(getattr(model, "architecture", None), "built_grid", None)
+    )
+    _check(plan, checkpoint, strict)
     with torch.no_grad():
         for name, tensor in plan.copies.items():
             own[name].copy_(tensor)
@@ -140,12 +144,14 @@ def fetch_weights(source: str | Path) -> Path:
     Raises:
         WeightsError: When there is no such file or name, or it cannot be fetched.
     """
+    if not isinstance(source, str | Path):
+        raise WeightsError(f"expected a file, an address or a name, found {type(source).__name__}")
     text = str(source)
     if text in ZOO:
         return download(ZOO[text].url, num_bytes=ZOO[text].num_bytes, sha256=ZOO[text].sha256)
-    if text.startswith(("http://", "https://")):
+    if "://" in text:
         return download(text)
-    if not Path(text).exists():
+    if not os.path.exists(text):
         close = get_close_matches(text, ZOO, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"published weights: {', '.join(ZOO)}"
         raise WeightsError(f"{text}: neither a file nor the name of published weights; {hint}")
@@ -154,8 +160,7 @@ def fetch_weights(source: str | Path) -> Path:
 
 def _open(source: str | Path | Mapping[str, Tensor]) -> Checkpoint:
     if isinstance(source, Mapping):
-        state_dict, naming = to_native(source, "state dict")
-        return Checkpoint(state_dict, naming=naming)
+        return unwrap(source)
     path = fetch_weights(source)
     checkpoint = read_checkpoint(path)
     if str(source) not in ZOO:
@@ -164,7 +169,21 @@ def _open(source: str | Path | Mapping[str, Tensor]) -> Checkpoint:
     return replace(checkpoint, source=f"{source} ({path})", class_names=names)
 
 
-def _plan(own: Mapping[str, Tensor], state_dict: Mapping[str, Tensor]) -> _Plan:
+def _require_numbers(checkpoint: Checkpoint, own: Mapping[str, Tensor]) -> None:
+    """Refuse tensors that would load as nonsense: quantised, complex, sparse or without values."""
+    for name, tensor in checkpoint.state_dict.items():
+        if name in own and (
+            not tensor.is_floating_point() or tensor.layout != torch.strided or tensor.is_meta
+        ):
+            found = "without values" if tensor.is_meta else f"{tensor.dtype}, {tensor.layout}"
+            raise WeightsError(
+                f"{checkpoint.source}: {name} is {found}; expected dense floating-point numbers"
+            )
+
+
+def _plan(
+    own: Mapping[str, Tensor], state_dict: Mapping[str, Tensor], built_grid: Grid | None = None
+) -> _Plan:
     plan = _Plan(unexpected=[name for name in state_dict if name not in own])
     for name, target in own.items():
         tensor = state_dict.get(name)
@@ -174,12 +193,18 @@ def _plan(own: Mapping[str, Tensor], state_dict: Mapping[str, Tensor]) -> _Plan:
             plan.copies[name] = tensor
         elif name in HEAD_KEYS and tensor.shape[1:] == target.shape[1:]:
             plan.head.append(name)
-        elif (table := resize_table(name, tensor, tuple(target.shape))) is not None:
+        elif (table := _resize(name, tensor, target, built_grid)) is not None:
             plan.copies[name] = table
             plan.resized.append(name)
         else:
             plan.misfits.append((name, tuple(tensor.shape), tuple(target.shape)))
     return plan
+
+
+def _resize(name: str, tensor: Tensor, target: Tensor, built_grid: Grid | None) -> Tensor | None:
+    if name == "pos_embed" and built_grid is not None:
+        return resize_joint_positions(tensor, tuple(target.shape), built_grid)
+    return resize_table(name, tensor, tuple(target.shape))
 
 
 def _check(plan: _Plan, checkpoint: Checkpoint, strict: bool) -> None:

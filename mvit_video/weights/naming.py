@@ -23,11 +23,9 @@ HEAD_WEIGHT = "head.projection.weight"
 HEAD_KEYS = (HEAD_WEIGHT, "head.projection.bias")
 
 _CONTAINERS = ("model_state", "state_dict", "model_state_dict", "model")
-_PREFIXES = (
-    "module.",
-    "model.",
-    "_orig_mod.",
-)  # DataParallel, SlowFast's PyTorchVideo and Lightning, compile
+_DEEPEST_WRAPPING = 4  # a pickled dict may even hold itself
+# DataParallel; SlowFast's PyTorchVideo models and Lightning; torch.compile
+_WRAPPING = r"^(module\.|model\.|_orig_mod\.)+"
 
 
 @dataclass(frozen=True)
@@ -110,11 +108,13 @@ def find_state_dict(content: object, source: str) -> dict[str, Tensor]:
     Raises:
         WeightsError: When there are none.
     """
-    while isinstance(content, Mapping):
-        inner = next((content[key] for key in _CONTAINERS if isinstance(content.get(key), Mapping)), None)
-        if inner is None:
+    for _ in range(_DEEPEST_WRAPPING):
+        if not isinstance(content, Mapping):
             break
-        content = inner
+        wrapped = content
+        content = next(
+            (wrapped[key] for key in _CONTAINERS if isinstance(wrapped.get(key), Mapping)), wrapped
+        )
     tensors = (
         {str(k): v for k, v in content.items() if isinstance(v, Tensor)}
         if isinstance(content, Mapping)
@@ -154,7 +154,8 @@ def to_native(state_dict: Mapping[str, Tensor], source: str) -> tuple[dict[str, 
         for pattern, replacement in naming.rules:
             name = re.sub(pattern, replacement, name)
         axes = (naming.leading_axes or {}).get(name, tensor.ndim)
-        tensor = tensor.reshape((1,) * (axes - tensor.ndim) + tuple(tensor.shape))
+        if tensor.ndim < axes:
+            tensor = tensor.reshape((1,) * (axes - tensor.ndim) + tuple(tensor.shape))
         if name in renamed and not torch.equal(renamed[name], tensor):
             raise WeightsError(f"{source}: holds two different tensors for {name}, the second as {key}")
         renamed[name] = tensor
@@ -162,13 +163,10 @@ def to_native(state_dict: Mapping[str, Tensor], source: str) -> tuple[dict[str, 
 
 
 def _strip_prefixes(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    tensors = dict(state_dict)
-    while tensors:
-        prefix = next((p for p in _PREFIXES if all(key.startswith(p) for key in tensors)), None)
-        if prefix is None:
-            break
-        tensors = {key.removeprefix(prefix): tensor for key, tensor in tensors.items()}
-    return tensors
+    """Take wrapping prefixes off each name by itself: what lies beside a wrapped model has none."""
+    bare = {name: re.sub(_WRAPPING, "", name) for name in state_dict}
+    plain = {name for name, stripped in bare.items() if name == stripped}
+    return {name if bare[name] in plain else bare[name]: tensor for name, tensor in state_dict.items()}
 
 
 def _fuse_qkv(tensors: dict[str, Tensor], source: str) -> dict[str, Tensor]:

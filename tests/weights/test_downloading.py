@@ -86,6 +86,8 @@ def test_the_cache_folder_follows_xdg_then_home(monkeypatch, tmp_path):
         "https://host/",
         "https://host/../../etc/passwd",
         "file:///etc/passwd",
+        "http://[::1",
+        "http://host:port/file",
     ],
 )
 def test_an_address_that_names_no_web_file_is_refused(url):
@@ -183,6 +185,17 @@ def test_without_a_network_the_message_says_where_to_put_the_file(cache):
     with pytest.raises(WeightsError, match=r"cannot be reached \(Connection refused\)") as caught:
         download(url)
     assert f"put it at {cache_path(url)}" in str(caught.value)
+
+
+def test_addresses_may_hold_blanks_and_accents(server, cache):
+    server.answers["/caf%C3%A9%20au%20lait.pth"] = body(CONTENT)
+    path = download(server.url("/café au lait.pth"), check=None)
+    assert path.name == "café au lait.pth"
+
+
+def test_an_address_too_long_for_a_file_is_reported(server, cache):
+    with pytest.raises(WeightsError, match="cannot keep"):
+        download(server.url("/" + "a" * 3000))
 
 
 def test_a_cache_that_cannot_be_written_is_reported(server, tmp_path, monkeypatch):

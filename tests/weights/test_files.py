@@ -2,6 +2,9 @@
 
 import argparse
 import fractions
+import json
+import os
+import warnings
 from collections import OrderedDict
 
 import numpy as np
@@ -203,6 +206,64 @@ def test_a_file_without_named_tensors_is_refused(tmp_path, content, found):
     torch.save(content, tmp_path / "w.pth")
     with pytest.raises(WeightsError, match=f"no named tensors found .{found}"):
         read_checkpoint(tmp_path / "w.pth")
+
+
+def test_a_dict_that_holds_itself_is_refused(tmp_path):
+    content = {}
+    content["model"] = content
+    torch.save(content, tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match="no named tensors found"):
+        read_checkpoint(tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize("names", [5, "abc", {"red": 0, "blue": 1}])
+@pytest.mark.parametrize("safetensors", [True, False])
+def test_class_names_that_are_no_list_are_refused(tmp_path, names, safetensors):
+    path = tmp_path / "w"
+    if safetensors:
+        save_file(WEIGHTS, path, metadata={"class_names": json.dumps(names)})
+    else:
+        torch.save({"model_state": WEIGHTS, "class_names": names}, path)
+    with pytest.raises(WeightsError, match="expected a list of one name per class"):
+        read_checkpoint(path)
+
+
+def test_a_web_page_gets_no_advice_to_switch_the_safety_off(tmp_path):
+    (tmp_path / "w.pth").write_text("<!doctype html>")
+    with pytest.raises(WeightsError) as caught:
+        read_checkpoint(tmp_path / "w.pth")
+    assert "weights_only" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["zip", "pickle", "safetensors"])
+def test_damage_anywhere_is_refused_or_harmless_to_reading(tmp_path, kind):
+    """Random damage: whatever torch and safetensors stumble over comes out as one line."""
+    path = tmp_path / "weights"
+    if kind == "safetensors":
+        save_file(WEIGHTS, path, metadata={"class_names": '["a", "b"]'})
+    else:
+        torch.save(WEIGHTS, path, _use_new_zipfile_serialization=kind == "zip")
+    data = path.read_bytes()
+    generator = np.random.default_rng(0)
+    refusals = []
+    for _ in range(200):
+        damaged = bytearray(data)
+        for place in generator.integers(len(data), size=generator.integers(1, 20)):
+            damaged[place] ^= 1 << int(generator.integers(8))
+        path.write_bytes(damaged)
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                read_checkpoint(path)
+        except WeightsError as error:
+            refusals.append(str(error))
+    assert len(refusals) > 20
+    assert not any("\n" in refusal for refusal in refusals)
+
+
+def test_a_pipe_is_no_file_of_weights(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(WeightsError, match="expected a file of weights, found something else"):
+        read_checkpoint(tmp_path / "pipe")
 
 
 def test_a_missing_file_and_a_folder_are_told_apart(tmp_path):

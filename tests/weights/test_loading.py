@@ -101,6 +101,72 @@ def test_resized_tables_give_the_same_answer_as_resizing_on_the_fly():
         torch.testing.assert_close(large(clip), small(clip), rtol=0, atol=1e-4)
 
 
+JOINT = replace(SMALL_V1, sep_pos_embed=False)
+
+
+@pytest.mark.parametrize("class_token", [True, False])
+@pytest.mark.parametrize("size", [{"crop_size": 64}, {"num_frames": 8}, {"crop_size": 40}])
+def test_joint_positions_are_resized_as_the_model_does_on_the_fly(size, class_token):
+    small = small_model(replace(JOINT, cls_embed_on=class_token), seed=1)
+    large = small_model(replace(JOINT, cls_embed_on=class_token, **size))
+    assert load_weights(large, small.state_dict()).resized == ("pos_embed",)
+    frames, side = large.architecture.num_frames, large.architecture.crop_size
+    clip = torch.randn(1, 3, frames, side, side, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        torch.testing.assert_close(large(clip), small(clip), rtol=0, atol=1e-4)
+
+
+def test_joint_positions_of_no_such_grid_are_refused(refused):
+    state_dict = {**values(small_model(JOINT)), "pos_embed": torch.ones(1, 60, 16)}
+    refused(state_dict, r"other shapes: pos_embed \[1, 60, 16\]", JOINT)
+
+
+def test_what_torch_load_gives_is_taken_as_it_is():
+    source, model = small_model(seed=1), small_model()
+    names = [f"class {i}" for i in range(source.architecture.num_classes)]
+    wrapped = {"model_state": {f"module.{k}": v for k, v in values(source).items()}, "epoch": 3}
+    report = load_weights(model, {**wrapped, "class_names": names})
+    assert same(values(model), values(source))
+    assert report.class_names == tuple(names)
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (lambda tensor: tensor.to(torch.int8), "torch.int8"),
+        (lambda tensor: tensor.to(torch.complex64), "torch.complex64"),
+        (lambda tensor: tensor.to("meta"), "without values"),
+        (lambda tensor: tensor.to_sparse(), "torch.sparse_coo"),
+    ],
+)
+def test_tensors_that_would_load_as_nonsense_are_refused(change, found):
+    model = small_model()
+    before = values(model)
+    state_dict = {**values(small_model(seed=1)), "norm.weight": change(before["norm.weight"])}
+    with pytest.raises(WeightsError, match=f"norm.weight is .*{found}"):
+        load_weights(model, state_dict)
+    assert same(values(model), before)
+
+
+def test_an_empty_table_is_refused(refused):
+    name = "blocks.0.attn.rel_pos_h"
+    state_dict = values(small_model())
+    refused({**state_dict, name: state_dict[name][:0]}, rf"other shapes: {name} \[0, ")
+
+
+@pytest.mark.parametrize("source", [None, 3, ["file.pth"]])
+def test_what_is_no_source_of_weights_is_refused(source):
+    with pytest.raises(WeightsError, match="expected a file, an address or a name, found"):
+        load_weights(small_model(), source)
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "two\nlines.pth", "nul\0.pth"])
+def test_names_no_file_can_have_are_refused_in_one_line(name):
+    with pytest.raises(WeightsError, match="neither a file nor the name of published weights") as caught:
+        load_weights(small_model(), name)
+    assert "\n" not in str(caught.value)
+
+
 def cubic_matrix(size, wanted):
     """(wanted, size): Keys' cubic convolution with a = -0.75, half-pixel centres, border rows repeated."""
     matrix = np.zeros((wanted, size))

@@ -128,6 +128,16 @@ def test_names_nobody_known_uses_are_left_alone():
     assert to_native(tensors, "file") == (tensors, None)
 
 
+def test_what_lies_beside_a_wrapped_model_keeps_its_name_and_hides_nothing():
+    wrapped = {"model.patch_embed.proj.weight": torch.ones(2), "criterion.weight": torch.ones(1)}
+    assert to_native(wrapped, "file")[0].keys() == {"patch_embed.proj.weight", "criterion.weight"}
+
+
+def test_a_wrapped_name_beside_the_bare_one_stays():
+    tensors = {"patch_embed.proj.weight": torch.ones(2), "module.patch_embed.proj.weight": torch.zeros(2)}
+    assert same(to_native(tensors, "file")[0], tensors)
+
+
 @pytest.mark.parametrize("prefix", ["module.", "model.", "module.model.", "_orig_mod.", "module._orig_mod."])
 def test_prefixes_that_wrappers_add_are_taken_off(prefix):
     theirs = torchvision_model(2).state_dict()
