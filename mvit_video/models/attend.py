@@ -1,6 +1,8 @@
 """Softmax attention over pooled tokens, twice: fused, and written out as the reference it is held to.
 
-    Attention(Q, K, V) = softmax(Q K^T / sqrt(D) + E) V       (MViT, equation 2; with E: MViTv2, equation 3)
+    Attention(Q, K, V) = softmax(Q K^T / sqrt(D) + E) V
+
+(MViT, "Multi Head Pooling Attention"; with E: MViTv2, "Decomposed relative position embedding".)
 
 E_ij = a_i,t(j) + b_i,h(j) + c_i,w(j) comes as three short vectors per query (see ``relative_positions``).
 

@@ -1,8 +1,8 @@
-"""Pooling attention (MViT, Section 3.1; MViTv2, Section 4.1): attention between grids of different size.
+"""Pooling attention: attention between grids of different size.
 
-    Q = P_Q(X W_Q),  K = P_K(X W_K),  V = P_V(X W_V)               (MViTv2, equation 1)
-    Z = Attention(Q, K, V)                                         (MViT, equation 2; MViTv2, equation 2)
-    Z = Attention(Q, K, V) + Q                                     (MViTv2, equation 5: residual pooling)
+    Q = P_Q(X W_Q),  K = P_K(X W_K),  V = P_V(X W_V)      (MViT, "Multi Head Pooling Attention")
+    Z = Attention(Q, K, V)                                (the same)
+    Z = Attention(Q, K, V) + Q                            (MViTv2, "Residual pooling connection")
 
 P pools on the token grid (see ``pooling``). Pooling Q sets the grid of what comes out; pooling K and V makes
 the attention cheap and leaves that grid as it is.
@@ -85,7 +85,7 @@ class MultiScaleAttention(nn.Module):
         return x_BNAD, grid
 
     def _add_queries(self, z_BNAD: Tensor, q_BNAD: Tensor) -> Tensor:
-        """MViTv2, equation 5: Z = Attention + Q, but for the class token, which stays as it is."""
+        """Residual pooling: Z = Attention + Q, but for the class token, which stays as it is."""
         if not self.has_class_token:
             return z_BNAD + q_BNAD
         return torch.cat((z_BNAD[:, :1], z_BNAD[:, 1:] + q_BNAD[:, 1:]), dim=1)

@@ -1,4 +1,4 @@
-"""The multiscale vision transformer (MViT, Section 3; MViTv2, Section 4).
+"""The multiscale vision transformer of both papers, MViT and MViTv2.
 
 A clip becomes tokens; blocks in stages trade resolution for width: where a stage starts, queries are pooled
 by 2 in height and width, and width and number of heads double. The class token, or the mean of all tokens, is

@@ -9,7 +9,7 @@ from mvit_video.models.architecture import THW, Architecture
 
 
 class PatchEmbed(nn.Module):
-    """Cube embedding (MViT, Section 3.2): kernel 3 x 7 x 7 and stride 2 x 4 x 4 in the published models.
+    """Cube embedding (MViT): kernel 3 x 7 x 7 and stride 2 x 4 x 4 in the published models.
 
     Source: SlowFast slowfast/models/stem_helper.py, PatchEmbed.
     """

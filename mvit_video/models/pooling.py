@@ -1,8 +1,8 @@
-"""Pooling of tokens on their grid, the operator P of MViT (Section 3.1).
+"""Pooling of tokens on their grid, the operator P of MViT ("Multi Head Pooling Attention").
 
 A grid of L tokens becomes one of
 
-    floor((L + 2p - k) / s) + 1        along each axis (MViT, equation 1),
+    floor((L + 2p - k) / s) + 1        along each axis,
 
 with padding p = k // 2. The class token takes no part: it is set aside and put back.
 

@@ -1,4 +1,4 @@
-"""Absolute positions (MViT, Section 3): one learned vector per token, or one per place and one per time.
+"""Absolute positions (MViT): one learned vector per token, or one per place and one per time.
 
 MViT for video learns space and time apart, H * W + T vectors instead of T * H * W ("sep_pos_embed"); MViTv2
 has no absolute positions at all and uses relative ones (see ``relative_positions``).

@@ -49,7 +49,7 @@ _V1_B24_32X3 = replace(
     pool_kvq_kernel=None,
 )
 
-# MViTv2, Section 4: relative positions instead of absolute ones, residual pooling, pooling of q in every
+# MViTv2: relative positions instead of absolute ones, residual pooling, pooling of q in every
 # block, and the width changes in the attention of a stage's first block.
 _V2_S_16X4 = replace(
     _V1_B_16X4,

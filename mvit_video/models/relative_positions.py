@@ -1,14 +1,14 @@
-"""Decomposed relative positions (MViTv2, Section 4.1).
+"""Decomposed relative positions (MViTv2, "Decomposed relative position embedding").
 
 Attention between a query i and a key j gets a term that depends on their distance alone,
 
-    E_ij = q_i . R_p(i),p(j)                                          (MViTv2, equation 3)
-    R_p(i),p(j) = R^h_h(i),h(j) + R^w_w(i),w(j) + R^t_t(i),t(j)       (MViTv2, equation 4)
+    E_ij = q_i . R_p(i),p(j)
+    R_p(i),p(j) = R^h_h(i),h(j) + R^w_w(i),w(j) + R^t_t(i),t(j)
 
 with one learned vector for each distance along each axis: 2n - 1 rows instead of a table over all pairs. So E
 is never needed whole: q_i . R^h, q_i . R^w and q_i . R^t are three short vectors per query, one number per
-key row, column and time. The code divides only q . k by sqrt(D), not E (equation 3 as printed divides both):
-the published weights were trained so.
+key row, column and time. The code divides only q . k by sqrt(D), not E (the equation as printed divides
+both): the published weights were trained so.
 
 Letters: B clips, A attention heads, L query tokens without the class token, D head dim; T H W the grid of
 the queries, S the keys along one axis, J the keys of one clip.
