@@ -47,7 +47,8 @@ class VideoReader:
     """A video file whose frames are read by their index; a context manager.
 
     The first frame is decoded on opening, so what opens is a video. One decoder thread by default: it is
-    the fastest for small videos, and damaged streams look the same wherever they are decoded.
+    the fastest for small videos, and damaged streams look the same wherever they are decoded (with several,
+    FFmpeg passes over damage in the last frames of some).
     """
 
     def __init__(self, source: Source, *, threads: int = 1) -> None:
@@ -292,6 +293,9 @@ def _choose_stream(container: Any, name: str) -> Any:
     """The largest video stream that is no cover picture."""
     cover = av.stream.Disposition.attached_pic
     streams = [stream for stream in container.streams.video if not stream.disposition & cover]
+    if streams and all(stream.codec_context is None for stream in streams):
+        raise VideoError(f"{name}: its codec is not known; re-encode it, to H.264 for example")
+    streams = [stream for stream in streams if stream.codec_context is not None]
     if not streams:
         found = sorted({stream.type for stream in container.streams}) or ["nothing"]
         if container.streams.video:

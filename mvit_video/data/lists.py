@@ -180,7 +180,7 @@ def _read_lines(source: str) -> list[tuple[int, str]]:
         text = Path(source).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ListError(f"{source}: cannot be read as a text file: {error}") from error
-    lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     if not lines:
         raise ListError(f"{source}: the list is empty")
     return lines

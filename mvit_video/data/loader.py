@@ -29,7 +29,7 @@ class Batch(NamedTuple):
 class TrainLoader:
     """Shuffled batches, epoch by epoch; a last batch that is not full is dropped.
 
-    Workers stay alive between epochs; ``close`` (or deletion) ends them.
+    Workers stay alive between epochs and end with the loader.
     """
 
     def __init__(self, dataset: TrainClips, *, batch_size: int, num_workers: int = 0, seed: int = 0) -> None:

@@ -9,13 +9,16 @@ Source = str | os.PathLike[str] | BinaryIO
 
 
 class VideoError(ValueError):
-    """A video cannot be read as asked; the text names the file and the reason."""
+    """A video cannot be read as asked; the text names the file and the reason, in one line."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message.replace("\n", "\\n").replace("\r", "\\r"))  # names of files may hold any
 
 
 def name_of(source: Source) -> str:
     """What messages call a source: its path, or its type."""
     if isinstance(source, str | os.PathLike):
-        return os.fspath(source)
+        return os.fspath(source) or "''"
     name = getattr(source, "name", None)
     return name if isinstance(name, str) else f"<{type(source).__name__}>"
 
@@ -27,9 +30,9 @@ def check_source(source: Source, name: str) -> None:
         VideoError: No such file, a folder, an empty file, or nothing to read from.
     """
     if not isinstance(source, str | os.PathLike):
-        if not (hasattr(source, "read") and hasattr(source, "seek") and source.seekable()):
+        if not _gives_bytes(source):
             raise VideoError(
-                f"{name}: expected a path or a seekable binary file, found {type(source).__name__}"
+                f"{name}: expected a path or an open, seekable binary file, found {type(source).__name__}"
             )
         return
     path = Path(source)
@@ -38,12 +41,21 @@ def check_source(source: Source, name: str) -> None:
             raise VideoError(f"{name}: is a folder, expected a video file")
         if not path.exists():
             raise VideoError(f"{name}: no such file")
-        if path.is_file() and path.stat().st_size == 0:
+        if not path.is_file():
+            raise VideoError(f"{name}: is a pipe or a device, expected a video file")
+        if path.stat().st_size == 0:
             raise VideoError(f"{name}: the file is empty (0 bytes)")
     except (OSError, ValueError) as error:
         if isinstance(error, VideoError):
             raise
         raise VideoError(f"{name}: cannot be read: {error}") from error
+
+
+def _gives_bytes(source: BinaryIO) -> bool:
+    try:
+        return hasattr(source, "read") and source.seekable() and isinstance(source.read(0), bytes)
+    except (OSError, ValueError, AttributeError):  # ValueError: it is closed
+        return False
 
 
 def ffmpeg_target(source: Source) -> "str | _Cursor":

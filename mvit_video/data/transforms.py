@@ -147,9 +147,9 @@ def _draw_region(
             return Box(top, left, region_height, region_width)
     region_height, region_width = height, width
     if width / height < aspect[0]:
-        region_height = round(width / aspect[0])
+        region_height = max(1, round(width / aspect[0]))
     elif width / height > aspect[1]:
-        region_width = round(height * aspect[1])
+        region_width = max(1, round(height * aspect[1]))
     return Box((height - region_height) // 2, (width - region_width) // 2, region_height, region_width)
 
 

@@ -68,7 +68,8 @@ def open_video(path_or_file: Source, *, backend: str = "auto", threads: int = 1)
     Args:
         path_or_file: A path, or a seekable binary file object (which stays the caller's to close).
         backend: "auto" or "pyav".
-        threads: Decoder threads; 0 lets FFmpeg choose, which pays for large pictures.
+        threads: Decoder threads; 0 lets FFmpeg choose, which may pay for large pictures on an idle machine,
+            but damage in the last frames then goes unnoticed in some files.
 
     Raises:
         VideoError: The file is missing, empty, no video, or its first frame does not decode.

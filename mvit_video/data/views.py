@@ -9,6 +9,7 @@ Axes: V views (temporal first, then crop), T frames, S crop size.
 """
 
 import heapq
+import math
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -135,8 +136,8 @@ def iter_clips(video: VideoReader, plan: ViewPlan, every_seconds: float) -> Iter
     Raises:
         VideoError: The video is damaged; what came before it has been yielded.
     """
-    if not every_seconds > 0:
-        raise ValueError(f"every_seconds is {every_seconds}, expected more than 0")
+    if not 0 < every_seconds < math.inf:
+        raise ValueError(f"every_seconds is {every_seconds}, expected a number above 0")
     fps = video.fps
     pattern = plan.clip.frame_indices(0, fps, _ENDLESS)
     step = max(1.0, every_seconds * fps)

@@ -16,7 +16,7 @@ from kit.videos import (
     write_video,
 )
 
-from mvit_video.data import VideoError, open_video
+from mvit_video.data import VideoError, ViewPlan, decode_views, open_video
 from mvit_video.data.decode import VideoReader
 
 FORMATS = [
@@ -310,6 +310,68 @@ def test_what_is_no_video_says_so_at_once(tmp_path, name):
     assert "\n" not in str(caught.value)
 
 
+def test_a_pipe_is_refused_before_it_blocks(tmp_path):
+    os.mkfifo(tmp_path / "pipe.mp4")
+    with pytest.raises(VideoError, match="is a pipe or a device, expected a video file"):
+        open_video(tmp_path / "pipe.mp4")
+
+
+def test_a_codec_nobody_knows_is_named_as_the_reason(tmp_path):
+    path = write_video(tmp_path / "v.avi", 10, codec="mpeg4")
+    path.write_bytes(path.read_bytes().replace(b"FMP4", b"QXZW"))
+    with pytest.raises(VideoError, match=r"v\.avi: its codec is not known; re-encode it"):
+        open_video(path)
+
+
+def test_a_message_stays_on_one_line_whatever_the_file_is_called(tmp_path):
+    path = tmp_path / "two\nlines\r.mp4"
+    path.write_bytes(bytes(100))
+    with pytest.raises(VideoError, match="not a video") as caught:
+        open_video(path)
+    assert r"two\nlines\r.mp4" in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_file_objects_that_give_no_bytes_are_refused(tmp_path):
+    path = write_video(tmp_path / "v.mp4", 5)
+    closed = path.open("rb")
+    closed.close()
+    with (
+        path.open(encoding="latin-1") as text,
+        pytest.raises(VideoError, match="seekable binary file, found TextIOWrapper"),
+    ):
+        open_video(text)
+    for file in (closed, io.StringIO("text")):
+        with pytest.raises(VideoError, match="expected a path or an open, seekable binary file, found"):
+            open_video(file)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "codec", "suffix", "pix_fmt"),
+    [(2, 2, "libx264", ".mp4", "yuv420p"), (1, 1, "ffv1", ".mkv", "bgra"), (1, 1, "gif", ".gif", "rgb8")],
+)
+@pytest.mark.parametrize("num_frames", [1, 3])
+def test_the_smallest_videos_are_videos(tmp_path, width, height, codec, suffix, pix_fmt, num_frames):
+    red = np.full((height, width, 3), (200, 20, 20), np.uint8)
+    path = tmp_path / f"v{suffix}"
+    write_video(
+        path, num_frames, width=width, height=height, codec=codec, pix_fmt=pix_fmt, picture=lambda _: red
+    )
+    plan = ViewPlan(4, 2, 2, 3, crop_size=16, short_side=18)
+    with open_video(path) as video:
+        assert (video.num_frames, video.width, video.height) == (num_frames, width, height)
+        views = decode_views(video, plan).views
+    assert views.shape == (6, 3, 4, 16, 16)
+    assert np.abs(views.float().mean((0, 2, 3, 4)).numpy() - (200, 20, 20)).max() < 25
+
+
+@pytest.mark.parametrize("size", [(2048, 32), (32, 2048)])
+def test_very_long_pictures_give_views(tmp_path, size):
+    path = write_video(tmp_path / "v.mp4", 3, width=size[0], height=size[1])
+    with open_video(path) as video:
+        assert decode_views(video, ViewPlan(4, 2, 1, 3, 16, 16)).views.shape == (3, 3, 4, 16, 16)
+
+
 def test_a_movie_without_its_index_is_damaged(tmp_path):
     path = _cut(write_video(tmp_path / "v.mp4", 50, width=96, height=96, picture=_noisy), 0.5)
     with pytest.raises(VideoError, match="not a video, or damaged: "):
@@ -329,7 +391,7 @@ def test_what_cannot_be_asked_for(tmp_path):
             video.frames([1.5])
     with pytest.raises(ValueError, match="backend is 'torchvision', expected one of auto, pyav"):
         open_video(path, backend="torchvision")
-    with pytest.raises(VideoError, match="expected a path or a seekable binary file, found int"):
+    with pytest.raises(VideoError, match="expected a path or an open, seekable binary file, found int"):
         open_video(3)  # type: ignore[arg-type]
 
 

@@ -30,6 +30,7 @@ def records(path, **settings):
         ("a.mp4,0\nb c.mp4,1\n", [("a.mp4", 0, None), ("b c.mp4", 1, None)]),
         ('"a, b.mp4",0\nc, d.mp4, 1\n', [("a, b.mp4", 0, None), ("c, d.mp4", 1, None)]),
         ("a.mp4,50,0\nb.mp4,60,1\n", [("a.mp4", 0, 50), ("b.mp4", 1, 60)]),
+        ("odd\u2028\x85name.mp4 1\n", [("odd\u2028\x85name.mp4", 1, None)]),  # line breaks to Unicode alone
         ("ünï 視.mp4 1\n", [("ünï 視.mp4", 1, None)]),
     ],
 )

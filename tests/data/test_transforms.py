@@ -117,6 +117,14 @@ def test_what_never_fits_falls_back_to_the_centre(height, width, region):
     assert transform.draw(height, width, np.random.default_rng(0)).region == region
 
 
+@pytest.mark.parametrize("aspect", [(3.0, 4.0), (0.25, 0.3)])
+def test_a_single_pixel_can_be_cut_to_any_aspect(aspect):
+    transform = TrainTransform(8, area=(0.08, 1.0), aspect=aspect)
+    clip = transform([np.full((1, 1, 3), 77, np.uint8)] * 2, np.random.default_rng(0))
+    assert clip.shape == (3, 2, 8, 8)
+    assert (clip == 77).all()
+
+
 def test_jittered_crops_reach_every_scale_and_place():
     transform = TrainTransform(32, jitter_scales=(36, 40), area=None, aspect=None, flip=False)
     generator = np.random.default_rng(0)

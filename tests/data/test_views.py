@@ -207,6 +207,6 @@ def test_plans_that_cannot_be(field, value, message):
 def test_clips_must_move_on(tmp_path):
     with (
         open_video(write_video(tmp_path / "v.mp4", 5)) as video,
-        pytest.raises(ValueError, match="every_seconds is 0, expected more than 0"),
+        pytest.raises(ValueError, match="every_seconds is 0, expected a number above 0"),
     ):
         next(iter_clips(video, PLAN, 0))
