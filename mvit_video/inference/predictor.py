@@ -5,13 +5,16 @@ Axes: V views, K classes.
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from os import PathLike, fspath
+from math import inf
+from os import PathLike
+from typing import BinaryIO
 
 import torch
 from torch import Tensor, nn
 
 from mvit_video.config import Config
 from mvit_video.data import VideoReader, ViewPlan, Views, decode_views, iter_clips
+from mvit_video.data.sources import name_of
 from mvit_video.engine.device import choose_device, choose_precision
 from mvit_video.engine.ensemble import ensemble_views
 from mvit_video.engine.evaluation import ViewScorer
@@ -73,6 +76,7 @@ class Predictor:
             device=on,
             precision=number_format,
             views_per_batch=views_per_batch,
+            method=source.ensemble,
         )
         self.views: ViewPlan = source.views
         self.top_k = top_k
@@ -88,7 +92,7 @@ class Predictor:
 
     def __call__(
         self,
-        path: str | PathLike[str],
+        path: str | PathLike[str] | BinaryIO,
         *,
         every_seconds: float | None = None,
         on_clip: Callable[[ClipPrediction], None] | None = None,
@@ -96,7 +100,7 @@ class Predictor:
         """Look at one video.
 
         Args:
-            path: the file.
+            path: the file, or a binary file object (which is not closed).
             every_seconds: look at one clip every so many seconds along the whole file, however long, instead
                 of the views of the published test.
             on_clip: called with each clip as soon as it is known; the clips are then not kept, and
@@ -104,18 +108,20 @@ class Predictor:
 
         Raises:
             VideoError: The file cannot be read; names it and says why.
+            ValueError: The model gives no numbers.
         """
-        sum_K = torch.zeros(())
+        total_K = torch.zeros(())
         clips: list[ClipPrediction] = []
         num_clips = 0
+        largest = self._scorer.method == "max"
         for clip, scores_K in self._score_clips(path, every_seconds):
-            sum_K = sum_K + scores_K
+            total_K = torch.maximum(total_K, scores_K) if largest else total_K + scores_K
             num_clips += 1
             (clips.append if on_clip is None else on_clip)(clip)
-        top = self._top(sum_K / num_clips)
-        return Prediction(fspath(path), top, tuple(clips), num_clips * self.views.spatial_crops)
+        top = self._top(total_K if largest else total_K / num_clips)
+        return Prediction(name_of(path), top, tuple(clips), num_clips * self.views.spatial_crops)
 
-    def along(self, path: str | PathLike[str], every_seconds: float) -> Iterator[ClipPrediction]:
+    def along(self, path: str | PathLike[str] | BinaryIO, every_seconds: float) -> Iterator[ClipPrediction]:
         """Walk along a file, however long, giving one clip every so many seconds, in flat memory.
 
         Raises:
@@ -124,10 +130,10 @@ class Predictor:
         return (clip for clip, _ in self._score_clips(path, every_seconds))
 
     def _score_clips(
-        self, path: str | PathLike[str], every_seconds: float | None
+        self, path: str | PathLike[str] | BinaryIO, every_seconds: float | None
     ) -> Iterator[tuple[ClipPrediction, Tensor]]:
-        """Each clip with its mean probabilities (K,) over its spatial crops."""
-        if every_seconds is not None and not every_seconds > 0:
+        """Each clip with its probabilities (K,), joined over its spatial crops."""
+        if every_seconds is not None and not 0 < every_seconds < inf:
             raise ValueError(f"clips every {every_seconds} seconds: expected a number above 0")
         crops = self.views.spatial_crops
         with VideoReader(path) as video:
@@ -139,9 +145,16 @@ class Predictor:
                 )
             for group in batches:
                 logits_VK = self._scorer.logits(torch.cat([views.views for views in group]))
+                if not bool(logits_VK.isfinite().all()):
+                    raise ValueError(
+                        f"{name_of(path)}: the model answers with values that are no numbers; its weights "
+                        "are damaged, or too large for this precision: try fp32"
+                    )
                 times = [clip for views in group for clip in views.clips]
                 for clip, logits in zip(times, torch.split(logits_VK, crops), strict=True):
-                    scores_K = ensemble_views(logits) / crops
+                    scores_K = ensemble_views(logits, self._scorer.method)
+                    if self._scorer.method == "sum":
+                        scores_K = scores_K / crops
                     yield ClipPrediction(clip.start_seconds, clip.end_seconds, self._top(scores_K)), scores_K
 
     def _top(self, scores_K: Tensor) -> tuple[ClassScore, ...]:

@@ -36,7 +36,7 @@ class Report(ABC):
 
     def start(self, path: str) -> None:
         """A video begins."""
-        self._path = path
+        self._path = _printable(path)
 
     @abstractmethod
     def clip(self, clip: ClipPrediction) -> None:
@@ -61,7 +61,7 @@ class _TableReport(Report):
     def start(self, path: str) -> None:
         super().start(path)
         self._has_clips = False
-        self._print(path)
+        self._print(self._path.replace("\n", "\\n"))
 
     def clip(self, clip: ClipPrediction) -> None:
         self._has_clips = True
@@ -75,7 +75,7 @@ class _TableReport(Report):
             self._print(f"  {100 * entry.score:5.1f} %  {entry.name}")
 
     def fail(self, reason: str) -> None:
-        self._print(f"  not readable: {reason}")
+        self._print(f"  not readable: {_printable(reason)}")
 
     def _print(self, line: str) -> None:
         self._stream.write(f"{line}\n")
@@ -133,7 +133,7 @@ class _CsvReport(Report):
         self._rows(("", ""), prediction.top)
 
     def fail(self, reason: str) -> None:
-        self._writer.writerow((self._path, "", "", "", "", "", "", reason))
+        self._writer.writerow((self._path, "", "", "", "", "", "", _printable(reason)))
 
     def _rows(self, seconds: tuple[str, str], top: Sequence[ClassScore]) -> None:
         for rank, entry in enumerate(top, 1):
@@ -206,4 +206,11 @@ def _plain(top: Sequence[ClassScore]) -> list[dict[str, object]]:
 
 
 def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False)
+    # The bytes of a file name that is no UTF-8 survive as JSON's escapes, and nothing else needs those.
+    return text if text == _printable(text) else json.dumps(value)
+
+
+def _printable(text: str) -> str:
+    """With escapes for the bytes of a file name that are no UTF-8: no stream would take them."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -10,7 +10,7 @@ class ClassScore:
     Attributes:
         name: the class name; ``class 12`` where the names are not known.
         index: the class's number, 0-based, in the model's order.
-        score: probability in [0, 1], the mean over views.
+        score: probability in [0, 1]: the mean over views, or with DATA.ENSEMBLE_METHOD max the largest.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Prediction:
     """What the model sees in one video: the mean over all its views.
 
     Attributes:
-        path: the file.
+        path: the file, or what a file object calls itself.
         top: the best classes, best first.
         clips: the temporal views in the order of time.
         num_views: how many views (clips x spatial crops) the scores are a mean of.

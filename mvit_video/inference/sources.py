@@ -15,6 +15,7 @@ from torch import nn
 
 from mvit_video.config import Config, ConfigError, load_config
 from mvit_video.data import ViewPlan
+from mvit_video.engine.ensemble import EnsembleMethod
 from mvit_video.engine.errors import RunError
 from mvit_video.engine.inputs import find_weights, load_first, read_class_names
 from mvit_video.engine.resolve import resolve_architecture, resolve_views
@@ -46,6 +47,7 @@ class Recogniser:
         mean: per channel (R, G, B), on a scale of 0 to 1.
         std: likewise.
         class_names: by index, where known.
+        ensemble: how views are joined: "sum" (the mean probability) or "max" (the largest).
     """
 
     model: MViT
@@ -54,6 +56,7 @@ class Recogniser:
     mean: Sequence[float] = _DEFAULT_MEAN
     std: Sequence[float] = _DEFAULT_STD
     class_names: tuple[str, ...] | None = None
+    ensemble: EnsembleMethod = "sum"
 
 
 def recogniser_of(
@@ -206,8 +209,9 @@ def _from_config(config: Config, checkpoint: str | None) -> Recogniser:
     report = load_first(model, sources)
     _logger.info("weights: %s", report.source)
     names = read_class_names(config.data.class_names) if config.data.class_names else report.class_names
+    data = config.data
     return Recogniser(
-        model, wanted.num_classes, resolve_views(config), config.data.mean, config.data.std, names
+        model, wanted.num_classes, resolve_views(config), data.mean, data.std, names, data.ensemble_method
     )
 
 

@@ -1,5 +1,6 @@
 """The predictor against known answers and against a reference of its own, on real encoded videos."""
 
+import io
 import resource
 from dataclasses import replace
 from pathlib import Path
@@ -221,6 +222,39 @@ def test_our_training_checkpoints_bring_their_own_recipe(folder, tmp_path):
         Predictor("mvitv2_s_16x4", checkpoint=path)
 
 
+def test_file_objects_are_read_like_files(folder, predictor):
+    from_path = predictor(folder / "red.mp4")
+    with (folder / "red.mp4").open("rb") as file:
+        assert predictor(file) == from_path
+        assert not file.closed
+    in_memory = predictor(io.BytesIO((folder / "red.mp4").read_bytes()))
+    assert (in_memory.path, in_memory.top) == ("<BytesIO>", from_path.top)
+
+
+def test_the_configurations_way_of_joining_views_is_used(folder, predictor):
+    largest = Predictor(
+        load_config([folder / "colours.yaml"], ["DATA.ENSEMBLE_METHOD", "max"]),
+        checkpoint=folder / "weights.safetensors",
+        device="cpu",
+    )
+    clips = largest(folder / "both.mp4").clips
+    score = {entry.name: entry.score for entry in largest(folder / "both.mp4").top}
+    for name in CLASS_NAMES[:2]:
+        of_clips = [entry.score for clip in clips for entry in clip.top if entry.name == name]
+        assert score[name] == pytest.approx(max(of_clips))
+    assert sum(score.values()) > 1.5  # the video shows both, and a mean would sum to 1
+    assert sum(entry.score for entry in predictor(folder / "both.mp4").top) == pytest.approx(1)
+
+
+def test_weights_that_give_no_numbers_are_an_error(folder, config, tmp_path):
+    state_dict = read_checkpoint(folder / "weights.safetensors").state_dict
+    state_dict["norm.weight"] = state_dict["norm.weight"] * float("nan")
+    write_safetensors(tmp_path / "nan.safetensors", state_dict)
+    broken = Predictor(config, checkpoint=tmp_path / "nan.safetensors", device="cpu")
+    with pytest.raises(ValueError, match=r"red\.mp4: the model answers with values that are no numbers"):
+        broken(folder / "red.mp4")
+
+
 def test_bad_files_and_bad_numbers(folder, predictor, config):
     (folder / "bad.bin").write_bytes(b"nothing")
     with pytest.raises(VideoError, match=r"bad\.bin"):
@@ -229,6 +263,8 @@ def test_bad_files_and_bad_numbers(folder, predictor, config):
         list(predictor.along(folder / "none.mp4", 1))
     with pytest.raises(ValueError, match="clips every 0 seconds: expected a number above 0"):
         list(predictor.along(folder / "red.mp4", 0))
+    with pytest.raises(ValueError, match="clips every inf seconds"):
+        predictor(folder / "red.mp4", every_seconds=float("inf"))
     with pytest.raises(ValueError, match="top_k and views_per_batch are at least 1, got 0 and 4"):
         Predictor(config, top_k=0)
 

@@ -47,6 +47,21 @@ def test_json_stays_json_when_a_video_fails_half_way_and_when_there_is_none(tmp_
     assert json.loads((tmp_path / "none.json").read_text()) == []
 
 
+@pytest.mark.parametrize("report_format", ["table", "json", "csv"])
+def test_file_names_that_are_no_utf8_or_break_lines_are_written(tmp_path, report_format):
+    name = os.fsdecode(b"raw\xff\n.mp4")
+    with open_report(report_format, tmp_path / "out") as report:
+        report.start(name)
+        report.fail(f"{name}: empty file")
+    text = (tmp_path / "out").read_text(encoding="utf-8")
+    if report_format == "json":
+        assert json.loads(text)[0]["path"] == name
+    elif report_format == "csv":
+        assert next(csv.DictReader(io.StringIO(text)))["path"] == "raw\\udcff\n.mp4"
+    else:
+        assert text.splitlines()[0] == r"raw\udcff\n.mp4"
+
+
 def test_csv_has_one_row_per_clip_or_video_and_class(tmp_path):
     rows = list(csv.DictReader(io.StringIO(write("csv", tmp_path / "o.csv"))))
     assert tuple(rows[0]) == CSV_COLUMNS
