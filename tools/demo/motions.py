@@ -78,7 +78,7 @@ def _path(rng: np.random.Generator, motion: str, manner: str) -> tuple[np.ndarra
     if manner == "accelerating":
         s = s ** rng.uniform(1.2, 1.6)
     wave = {"curved": np.sin(np.pi * s), "winding": np.sin(2 * np.pi * s)}.get(manner, np.zeros_like(s))
-    sideways = wave * rng.uniform(-0.1, 0.1)
+    sideways = wave * rng.uniform(-0.05, 0.05)
     radius = np.full_like(s, rng.uniform(0.13, 0.18))
     centre = rng.uniform(0.4, 0.6, size=2)
     if motion == "right":
@@ -91,8 +91,8 @@ def _path(rng: np.random.Generator, motion: str, manner: str) -> tuple[np.ndarra
         smallest = rng.uniform(0.07, 0.1)
         return centre[0] + sideways, np.full_like(s, centre[1]), smallest + s * rng.uniform(0.2, 0.26)
     # Clockwise as seen: y points down, so the angle grows.
-    angle = rng.uniform(0, 2 * np.pi) + s * rng.uniform(1.3, 1.8) * np.pi
-    distance = rng.uniform(0.2, 0.26) + sideways / 2
+    angle = rng.uniform(0, 2 * np.pi) + s * rng.uniform(1.7, 2.1) * np.pi
+    distance = rng.uniform(0.27, 0.32) + sideways / 2
     return 0.5 + distance * np.cos(angle), 0.5 + distance * np.sin(angle), radius
 
 
