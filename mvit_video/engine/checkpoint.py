@@ -77,12 +77,22 @@ def save_checkpoint(path: Path, contents: Mapping[str, Any]) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
-    except (OSError, RuntimeError) as error:  # torch.save turns some write errors into RuntimeError
+    except (OSError, RuntimeError) as error:
+        cause = _behind(error)
+        if isinstance(cause, KeyboardInterrupt):
+            raise KeyboardInterrupt from error
         raise RunError(
-            f"{path}: the checkpoint could not be written ({_first_line(error)}): check the disk"
+            f"{path}: the checkpoint could not be written ({_first_line(cause)}): check the disk"
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _behind(error: BaseException) -> BaseException:
+    """What went wrong first: what stops torch.save half-way, a Ctrl-C too, comes out as its RuntimeError."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return error
 
 
 def read_resumable(path: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mvit_video.api import load_weights
 from mvit_video.config import Config, dump_config
 from mvit_video.engine import checkpoint as checkpoints
 from mvit_video.engine.device import choose_precision, describe_device, grad_scaler
@@ -20,7 +21,7 @@ from mvit_video.engine.randomness import random_states, restore_random_states, s
 from mvit_video.engine.resolve import resolve_test_batch
 from mvit_video.engine.training import TrainState, train_one_epoch
 from mvit_video.models import MViT
-from mvit_video.weights import ZOO, load_weights
+from mvit_video.weights import ZOO
 
 _logger = logging.getLogger("mvit_video.engine")
 
@@ -167,6 +168,7 @@ def _restore(state: TrainState, path: Path, contents: dict[str, Any], config: Co
 
 
 def _save(inputs: TrainInputs, state: TrainState) -> None:
+    _check_finite(state)
     path = checkpoints.checkpoint_path(inputs.output_dir, state.epoch)
     checkpoints.save_checkpoint(
         path,
@@ -182,6 +184,20 @@ def _save(inputs: TrainInputs, state: TrainState) -> None:
         },
     )
     _logger.info("epoch %d: saved %s", state.epoch, path)
+
+
+def _check_finite(state: TrainState) -> None:
+    """Refuse to keep weights that a gradient of the last step has spoilt; the next loss would tell too late.
+
+    Raises:
+        RunError: a weight is not finite.
+    """
+    for name, parameter in state.model.named_parameters():
+        if not bool(parameter.isfinite().all()):
+            raise RunError(
+                f"{name} is not finite after step {state.step} (epoch {state.epoch}): training stops, the "
+                "last checkpoint stays good; lower SOLVER.BASE_LR or set SOLVER.CLIP_GRAD_L2NORM"
+            )
 
 
 def _validate(inputs: TrainInputs, state: TrainState, log: RunLog) -> None:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from torch import nn
 
+from mvit_video.api import load_weights
 from mvit_video.config import Config
 from mvit_video.data import VideoList, read_list
 from mvit_video.engine.checkpoint import list_checkpoints
@@ -20,7 +21,6 @@ from mvit_video.weights import (
     MismatchError,
     WeightsError,
     class_names,
-    load_weights,
 )
 
 Split = Literal["train", "val", "test"]
@@ -85,11 +85,15 @@ def read_class_names(name: str | PathLike[str]) -> tuple[str, ...]:
     """The names in a text file with one name a line, or those of a known set such as ``kinetics400``.
 
     Raises:
-        RunError: there is neither such a file nor such a set.
+        RunError: there is neither such a file nor such a set, or the file cannot be read.
     """
     path = Path(name)
     if path.is_file():
-        return tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise RunError(f"{path}: cannot be read as text with one class name a line ({error})") from error
+        return tuple(line.strip() for line in lines if line.strip())
     try:
         return class_names(str(name))
     except WeightsError as error:

@@ -75,6 +75,31 @@ def test_a_failed_write_leaves_what_was_there(tmp_path):
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
+def _stopped(cause):
+    """torch.save, stopped while it writes: closing the file it then raises an error of its own."""
+
+    def save(*_):
+        try:
+            raise cause
+        finally:
+            raise RuntimeError("[enforce fail at inline_container.cc:671] . unexpected pos 872896 vs 872788")
+
+    return save
+
+
+def test_ctrl_c_while_saving_is_still_ctrl_c(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch, "save", _stopped(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        save_checkpoint(checkpoint_path(tmp_path, 1), _contents(1))
+    assert list((tmp_path / "checkpoints").iterdir()) == []
+
+
+def test_a_disk_that_fills_up_while_saving_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch, "save", _stopped(OSError(28, "No space left on device")))
+    with pytest.raises(RunError, match=r"could not be written \(.*No space left on device\): check the disk"):
+        save_checkpoint(checkpoint_path(tmp_path, 1), _contents(1))
+
+
 def test_a_full_disk_is_said(tmp_path, monkeypatch):
     def refuse(descriptor):
         raise OSError(28, "No space left on device")
