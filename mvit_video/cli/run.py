@@ -58,5 +58,5 @@ def run(args: argparse.Namespace) -> int:
         return print_config(config)
     from mvit_video.engine import run as run_engine
 
-    run_engine(config)
-    return 0
+    result = run_engine(config)
+    return 1 if result.test is not None and result.test.unreadable else 0

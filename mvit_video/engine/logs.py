@@ -45,12 +45,18 @@ class RunLog:
         """Append one row; a crash right after loses nothing of it. Returns the row.
 
         JSON knows no infinity (a gradient norm that float16 overflowed, say): it is written as null.
+
+        Raises:
+            RunError: the row cannot be written (a full disk, say).
         """
         numbers = {name: _finite(number) for name, number in numbers.items()}
         row: Row = {"kind": kind, "step": step, "epoch": epoch, **numbers}
         self.rows.append(row)
-        self._file.write(json.dumps(row) + "\n")
-        self._file.flush()
+        try:
+            self._file.write(json.dumps(row) + "\n")
+            self._file.flush()
+        except OSError as error:  # which does not say what it was writing
+            raise RunError(f"{self.path}: cannot be written ({error.strerror}): check the disk") from error
         if self._writer is not None:
             for name, number in numbers.items():
                 if number is not None:
@@ -96,8 +102,8 @@ def read_rows(path: str | Path) -> list[Row]:
     return rows
 
 
-def prepare_output_dir(path: str | Path) -> Path:
-    """Make a run's folder and make sure that files can be written there.
+def prepare_output_dir(path: str | Path, key: str = "OUTPUT_DIR") -> Path:
+    """Make a folder that a run writes to, which `key` names, and make sure that files can be written there.
 
     Raises:
         RunError: it cannot be made or written.
@@ -111,7 +117,7 @@ def prepare_output_dir(path: str | Path) -> Path:
     except OSError as error:
         reason = error.strerror or error
         raise RunError(
-            f"OUTPUT_DIR is {str(path)!r}, which cannot be written ({reason}): choose another"
+            f"{key} is {str(path)!r}, which cannot be written ({reason}): choose another"
         ) from error
     return folder
 

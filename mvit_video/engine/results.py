@@ -59,11 +59,10 @@ class TestResult:
     rows: tuple[VideoResult, ...]
 
     def __str__(self) -> str:
-        accuracy = (
-            "no labels, so no accuracy"
-            if self.top1 is None or self.top5 is None
-            else f"top-1 {self.top1:.2f} %, top-5 {self.top5:.2f} %"
-        )
+        if self.top1 is not None and self.top5 is not None:
+            accuracy = f"top-1 {self.top1:.2f} %, top-5 {self.top5:.2f} %"
+        else:
+            accuracy = f"{'no labels' if self.num_videos else 'no video could be read'}, so no accuracy"
         return (
             f"{accuracy}; {self.num_videos} videos, {self.num_views} views, {len(self.unreadable)} unreadable"
         )

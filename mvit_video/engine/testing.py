@@ -48,6 +48,7 @@ def prepare_test(config: Config, names: Sequence[str] | None = None) -> TestInpu
     results_path = Path(config.output_dir) / (config.test.save_results_path or "test_results.csv")
     check_results_path(results_path)
     prepare_output_dir(config.output_dir)
+    prepare_output_dir(results_path.parent, "the folder of TEST.SAVE_RESULTS_PATH")
     names = known_names(config, architecture.num_classes) or names
     videos = read_split(config, "test", architecture.num_classes, names)
     return TestInputs(architecture, views, videos, results_path)

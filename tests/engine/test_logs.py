@@ -79,3 +79,12 @@ def test_an_output_folder_without_permission_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "touch", refuse)  # the tests may run as root, whom no folder refuses
     with pytest.raises(RunError, match=r"which cannot be written \(Permission denied\): choose another"):
         prepare_output_dir(tmp_path)
+
+
+def test_a_full_disk_is_said_with_the_file(tmp_path):
+    with RunLog(tmp_path, tensorboard=False) as log:
+        log._file.close()
+        log._file = open("/dev/full", "a", encoding="utf-8", buffering=1)  # noqa: SIM115
+        with pytest.raises(RunError, match=r"train.jsonl: cannot be written \(No space left on device\)"):
+            log.write("train", step=1, epoch=1.0)
+        log._file = open(os.devnull, "a")  # noqa: SIM115

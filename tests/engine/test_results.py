@@ -68,3 +68,8 @@ def test_the_summary_says_what_the_accuracy_stands_on():
     assert str(RESULT) == "top-1 100.00 %, top-5 100.00 %; 2 videos, 19 views, 1 unreadable"
     unlabelled = TestResult(None, None, 2, 4, (), ())
     assert str(unlabelled) == "no labels, so no accuracy; 2 videos, 4 views, 0 unreadable"
+
+
+def test_nothing_read_is_not_called_a_lack_of_labels():
+    nothing = TestResult(None, None, 0, 0, (("a.mp4", "a.mp4: no such file"),), ())
+    assert str(nothing) == "no video could be read, so no accuracy; 0 videos, 0 views, 1 unreadable"

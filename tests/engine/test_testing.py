@@ -10,6 +10,7 @@ import torch
 from kit.tiny_runs import tiny_config, write_videos
 from kit.videos import write_video
 
+from mvit_video.api import create_model
 from mvit_video.engine import RunError, run, test, train
 from mvit_video.engine.checkpoint import checkpoint_path, save_checkpoint
 from mvit_video.engine.inputs import find_weights
@@ -110,6 +111,20 @@ def test_shuffled_frames_are_another_input_and_the_same_one_every_time(tmp_path,
     assert caplog.text.count(", frames shuffled, on ") == 2
 
 
+def test_a_results_folder_that_cannot_be_is_said_before_anything_is_decoded(tmp_path, videos, weights):
+    (tmp_path / "file").touch()
+    words = ("TEST.CHECKPOINT_FILE_PATH", weights, "TEST.SAVE_RESULTS_PATH", tmp_path / "file/results.csv")
+    with pytest.raises(RunError, match=r"the folder of TEST.SAVE_RESULTS_PATH is '.*', which cannot be"):
+        run_test(tiny_config(tmp_path, *words, "DATA.TEST_LIST", tmp_path / "absent.csv", videos=videos))
+
+
+def test_names_that_are_no_text(tmp_path, videos, weights):
+    (tmp_path / "names.txt").write_bytes(bytes(range(256)))
+    words = ("TEST.CHECKPOINT_FILE_PATH", weights, "DATA.CLASS_NAMES", tmp_path / "names.txt")
+    with pytest.raises(RunError, match=r"names.txt: cannot be read as text with one class name a line"):
+        run_test(tiny_config(tmp_path, *words, videos=videos))
+
+
 class TestWhichWeights:
     def test_in_slowfasts_order(self, tmp_path, videos):
         config = tiny_config(tmp_path, videos=videos)
@@ -136,6 +151,13 @@ class TestWhichWeights:
         assert run_test(config).top1 == 50.0
         assert "checkpoint_epoch_00002.pyth" in caplog.text
         assert "trying the checkpoint before it" in caplog.text
+
+    def test_those_of_another_model_are_named(self, tmp_path, videos):
+        torch.manual_seed(0)
+        other = tmp_path / "other.pyth"
+        torch.save({"model_state": create_model("mvitv2_s_16x4").state_dict()}, other)
+        with pytest.raises(WeightsError, match=r"other.pyth: .*these weights fit 'mvitv2_s_16x4'"):
+            run_test(tiny_config(tmp_path, "TEST.CHECKPOINT_FILE_PATH", other, videos=videos))
 
     def test_a_file_that_is_not_there(self, tmp_path, videos):
         words = ("TEST.CHECKPOINT_FILE_PATH", tmp_path / "absent.pyth")
