@@ -44,10 +44,20 @@ def describe_error(error: Exception) -> str | None:
         return str(error) or type(error).__name__
     if isinstance(error, ImportError):
         return f"{error} (mvit-video doctor says what is missing or does not fit)"
+    return _describe_shortage(error)
+
+
+def _describe_shortage(error: Exception) -> str | None:
+    """What to do where memory ran out; None for another error."""
+    fewer = "fewer clips at a time (TRAIN.MICRO_BATCH_SIZE in training, TEST.BATCH_SIZE in testing)"
+    text = str(error)
     if type(error).__name__ == "OutOfMemoryError":
-        return (
-            "not enough GPU memory: fewer clips at a time (TRAIN.MICRO_BATCH_SIZE), or the CPU (DEVICE cpu)"
-        )
+        return f"not enough GPU memory: {fewer}, or the CPU (DEVICE cpu)"
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "DefaultCPUAllocator" in text):
+        return f"not enough memory: {fewer}, or a smaller model"
+    if isinstance(error, RuntimeError) and text.startswith("DataLoader worker"):
+        first = text.splitlines()[0].rstrip(". ")
+        return f"{first}; memory or shared memory may have run out: lower DATA_LOADER.NUM_WORKERS (0: none)"
     return None
 
 

@@ -84,7 +84,7 @@ def read_config(
     from mvit_video.config import load_config
 
     overrides = [unshield(word) for word in words]
-    return load_config(files, [*overrides, *(f"{key}={value}" for key, value in (fixed or {}).items())])
+    return load_config(files, overrides, fixed=fixed)
 
 
 def print_config(config: "Config") -> int:

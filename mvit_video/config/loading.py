@@ -1,7 +1,7 @@
 """Files and overrides in, one checked `Config` out."""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from mvit_video.config import slowfast
-from mvit_video.config.errors import ConfigError, Problem
+from mvit_video.config.errors import COMMAND_LINE, ConfigError, Problem
 from mvit_video.config.finding import find_config
 from mvit_video.config.literals import expected, interpret
 from mvit_video.config.overrides import parse_overrides
@@ -20,7 +20,12 @@ _logger = logging.getLogger("mvit_video.config")
 _LONGEST_VALUE = 80  # characters of a value shown in a message
 
 
-def load_config(files: Sequence[str | Path] | str | Path = (), overrides: Sequence[str] = ()) -> Config:
+def load_config(
+    files: Sequence[str | Path] | str | Path = (),
+    overrides: Sequence[str] = (),
+    *,
+    fixed: Mapping[str, str] | None = None,
+) -> Config:
     """Load a configuration: defaults, then each file in turn, then the overrides.
 
     What is ignored, renamed or given twice is logged to ``mvit_video.config``.
@@ -28,6 +33,7 @@ def load_config(files: Sequence[str | Path] | str | Path = (), overrides: Sequen
     Args:
         files: Paths, or names of packaged configurations such as ``K400/MVITv2_S_16x4``.
         overrides: ``KEY VALUE`` pairs, ``KEY=VALUE`` or ``--opts KEY VALUE ...``, as typed.
+        fixed: Values by key that nothing overrides, such as TRAIN.ENABLE for ``mvit-video train``.
 
     Raises:
         ConfigError: With everything that is wrong, each with its place.
@@ -43,6 +49,7 @@ def load_config(files: Sequence[str | Path] | str | Path = (), overrides: Sequen
         settings += parse_overrides(overrides)
     except ConfigError as error:
         problems += error.problems
+    settings += [Setting(key, value, COMMAND_LINE) for key, value in (fixed or {}).items()]
     return _build(settings, problems)
 
 

@@ -25,7 +25,9 @@ class Setting:
     place: Place
 
 
-def read_file(path: Path, inherited_by: tuple[Path, ...] = ()) -> list[Setting]:
+def read_file(
+    path: Path, inherited_by: tuple[Path, ...] = (), named_at: Place | None = None
+) -> list[Setting]:
     """Read a file and, before it, the files that its ``_BASE_`` names (relative to it).
 
     Of a key given twice in one mapping the last counts, which is logged.
@@ -33,6 +35,7 @@ def read_file(path: Path, inherited_by: tuple[Path, ...] = ()) -> list[Setting]:
     Args:
         path: The YAML file.
         inherited_by: The files that led here, to refuse a circle.
+        named_at: Where the last of those names this one.
 
     Returns:
         The settings, the ones that count later in the list.
@@ -43,16 +46,14 @@ def read_file(path: Path, inherited_by: tuple[Path, ...] = ()) -> list[Setting]:
     chain = (*inherited_by, path)
     if path.resolve() in {earlier.resolve() for earlier in inherited_by}:
         circle = " -> ".join(str(step) for step in chain)
-        raise ConfigError(
-            [Problem(Place(str(inherited_by[-1])), f"{BASE_KEY} goes round in a circle: {circle}")]
-        )
+        raise ConfigError([Problem(named_at, f"{BASE_KEY} goes round in a circle: {circle}")])
     settings: list[Setting] = []
     problems: list[Problem] = []
     own = _parse(path)
     for base in (setting for setting in own if setting.key == BASE_KEY):
         for name in _base_names(base):
             try:
-                settings += read_file(_base_path(name, path, base.place), chain)
+                settings += read_file(_base_path(name, path, base.place), chain, base.place)
             except ConfigError as error:
                 problems += error.problems
     if problems:

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from mvit_video.cli import main
+from mvit_video.cli.console import describe_error
 
 HEAVY = (
     "torch",
@@ -108,6 +109,24 @@ def test_a_traceback_is_there_for_who_wants_one(monkeypatch):
     monkeypatch.setenv("MVIT_VIDEO_TRACEBACK", "1")
     with pytest.raises(ValueError, match="no model"):
         main(["models", "nothing"])
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (MemoryError(), "not enough memory: fewer clips at a time (TRAIN.MICRO_BATCH_SIZE in training"),
+        (RuntimeError("[x.cpp:1] . DefaultCPUAllocator: can't allocate memory: you"), "not enough memory: "),
+        (
+            RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. \nmore"),
+            "DataLoader worker (pid 7) is killed by signal: Killed; memory or shared memory may have run out",
+        ),
+        (RuntimeError("a fault of the program"), None),
+    ],
+)
+def test_memory_that_ran_out_says_what_to_lower(error, expected):
+    line = describe_error(error)
+    assert line is None if expected is None else line.startswith(expected)
+    assert line is None or "\n" not in line
 
 
 def test_an_output_folder_that_is_not_there_is_said_before_anything_is_predicted(tmp_path, capsys):

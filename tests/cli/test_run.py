@@ -119,6 +119,22 @@ def test_the_tool_is_the_verb(folder):
     assert done.stderr.startswith("mvit-video: error: command line: unknown key NO.SUCH_KEY")
 
 
+def test_an_unreadable_video_shows_in_the_exit_status(folder, tmp_path, capsys):
+    colours.write_weights(tmp_path / "red_blue.safetensors")
+    (tmp_path / "list.csv").write_text(f"{folder}/set/class_0/0.mp4 0\n{tmp_path}/absent.mp4 0\n")
+    words = ["test", "--cfg", str(folder / "colours.yaml"), "DATA.TEST_LIST", str(tmp_path / "list.csv")]
+    words += ["TEST.CHECKPOINT_FILE_PATH", str(tmp_path / "red_blue.safetensors")]
+    assert main([*words, "OUTPUT_DIR", str(tmp_path)]) == 1
+    assert "absent.mp4: no such file" in capsys.readouterr().err
+    (tmp_path / "list.csv").write_text(f"{folder}/set/class_0/0.mp4 0\n")
+    assert main([*words, "OUTPUT_DIR", str(tmp_path)]) == 0
+
+
+def test_a_key_without_a_value_is_said_of_that_key(folder, capsys):
+    assert main(["train", "--cfg", str(folder / "colours.yaml"), "DATA.MEAN"]) == 2
+    assert "error: command line: DATA.MEAN has no value" in capsys.readouterr().err
+
+
 def test_nothing_enabled_is_said(folder, capsys):
     assert main(["run", "--cfg", str(folder / "colours.yaml"), "TEST.ENABLE", "False"]) == 2
     assert "error: TRAIN.ENABLE and TEST.ENABLE are both False" in capsys.readouterr().err

@@ -36,7 +36,7 @@ def test_a_circle_of_bases(tmp_path):
     a, b = tmp_path / "a.yaml", tmp_path / "b.yaml"
     a.write_text("_BASE_: b.yaml\n")
     b.write_text("_BASE_: a.yaml\n")
-    assert message(a) == f"{b}: _BASE_ goes round in a circle: {a} -> {b} -> {tmp_path / 'a.yaml'}"
+    assert message(a) == f"{b}:1: _BASE_ goes round in a circle: {a} -> {b} -> {tmp_path / 'a.yaml'}"
 
 
 def test_all_missing_bases_are_told(tmp_path):
