@@ -121,6 +121,14 @@ class Architecture:
                     f"num_heads: block {spec.index} has {spec.num_heads} heads, which do not divide its "
                     f"width {spec.att_dim}; change embed_dim, num_heads, dim_mul or head_mul"
                 )
+            skip = spec.kernel_skip
+            shortcut = spec.grid_in if skip is None else pooled_grid(spec.grid_in, skip, spec.stride_q)
+            if shortcut != spec.grid_out:
+                raise ArchitectureError(
+                    f"pool_kvq_kernel: {spec.kernel_q} with stride {spec.stride_q} makes a grid of "
+                    f"{spec.grid_out} in block {spec.index}, and the shortcut beside it {shortcut}; take odd "
+                    "kernels and strides of 1 or 2"
+                )
 
     def _check_numbers(self) -> None:
         for name in (
@@ -137,9 +145,9 @@ class Architecture:
                 raise ArchitectureError(f"{name}: expected a whole number of at least 1, got {value!r}")
         for name in ("droppath_rate", "dropout_rate", "head_dropout_rate"):
             value = getattr(self, name)
-            if not 0 <= value < 1:
+            if not isinstance(value, int | float) or not 0 <= value < 1:
                 raise ArchitectureError(f"{name}: expected a rate in [0, 1), got {value!r}")
-        if self.mlp_ratio <= 0:
+        if not isinstance(self.mlp_ratio, int | float) or not self.mlp_ratio > 0:
             raise ArchitectureError(f"mlp_ratio: expected a number above 0, got {self.mlp_ratio!r}")
         if self.mode not in POOL_MODES:
             raise ArchitectureError(f"mode: expected one of {', '.join(POOL_MODES)}, got {self.mode!r}")
@@ -305,11 +313,18 @@ def _thw(name: str, value: Iterable[int], least: int) -> THW:
     return t, h, w
 
 
+def _require_list(name: str, value: object) -> None:
+    if not isinstance(value, Iterable):
+        raise ArchitectureError(f"{name}: expected a list of entries, one per block, got {value!r}")
+
+
 def _block_factors(name: str, value: Iterable[Iterable[float]], depth: int) -> tuple[BlockFactor, ...]:
+    _require_list(name, value)
     entries: dict[int, float] = {}
     for entry in value:
         numbers = tuple(entry) if isinstance(entry, Iterable) else ()
-        if len(numbers) != 2 or numbers[0] != int(numbers[0]) or numbers[1] <= 0:
+        is_entry = len(numbers) == 2 and all(isinstance(n, int | float) for n in numbers)
+        if not is_entry or numbers[0] != int(numbers[0]) or not numbers[1] > 0:
             raise ArchitectureError(f"{name}: expected entries (block, factor), got {entry!r}")
         block = int(numbers[0])
         if not 0 <= block <= depth:
@@ -319,6 +334,7 @@ def _block_factors(name: str, value: Iterable[Iterable[float]], depth: int) -> t
 
 
 def _block_strides(name: str, value: Iterable[Iterable[int]], depth: int) -> tuple[BlockStride, ...]:
+    _require_list(name, value)
     entries: dict[int, BlockStride] = {}
     for entry in value:
         numbers = tuple(entry) if isinstance(entry, Iterable) else ()

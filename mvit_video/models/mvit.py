@@ -157,8 +157,9 @@ class MViT(nn.Module):
     def _checked(self, x: Tensor | Sequence[Tensor]) -> Tensor:
         """The one clip tensor, if it is one that the model takes."""
         if not isinstance(x, Tensor):
-            if len(x) != 1 or not isinstance(x[0], Tensor):
-                raise ValueError(f"expected one tensor of clips, or a list of one, got a list of {len(x)}")
+            if not isinstance(x, Sequence) or len(x) != 1 or not isinstance(x[0], Tensor):
+                found = f"{type(x).__name__} of {len(x)}" if isinstance(x, Sequence) else type(x).__name__
+                raise ValueError(f"expected one tensor of clips, or a list of one, got a {found}")
             x = x[0]
         channels = self.architecture.in_channels
         if x.ndim != 5 or x.shape[1] != channels:

@@ -82,8 +82,10 @@ def test_gives_logits_in_training_and_evaluation_alike(model):
             [torch.zeros(1, 3, 8, 32, 32)] * 2,
             "expected one tensor of clips, or a list of one, got a list of 2",
         ),
+        ({"video": 1}, "expected one tensor of clips, or a list of one, got a dict"),
+        (None, "expected one tensor of clips, or a list of one, got a NoneType"),
     ],
-    ids=["4-D", "channels", "uint8", "frames", "width", "list"],
+    ids=["4-D", "channels", "uint8", "frames", "width", "list", "dict", "nothing"],
 )
 def test_a_wrong_input_is_named(model, clip, message):
     with pytest.raises(ValueError, match=message):
