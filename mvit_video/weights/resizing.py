@@ -15,11 +15,6 @@ from torch.nn.functional import interpolate
 Grid = tuple[int, int, int]  # tokens along time, height and width
 
 
-def is_table(name: str) -> bool:
-    """Whether a parameter is a table that another clip size makes longer or shorter."""
-    return _row_axis(name) is not None
-
-
 def resize_table(name: str, table: Tensor, shape: tuple[int, ...]) -> Tensor | None:
     """Resize a table of positions.
 
