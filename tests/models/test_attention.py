@@ -1,5 +1,6 @@
 """Fused attention against the written-out reference, and that it is the fused kernel which runs."""
 
+import copy
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,7 @@ from kit.tiny_models import TINY_V1, TINY_V2
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from mvit_video.models import ARCHITECTURES, MViT, attend
+from mvit_video.models.pooling import PoolConv
 from mvit_video.models.relative_positions import relative_terms
 
 FUSED = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION]
@@ -198,3 +200,19 @@ def test_bf16_trains():
         loss = model(torch.randn(2, 3, 8, 64, 64)).float().logsumexp(dim=1).sum()
     loss.backward()
     assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 4])
+def test_bfloat16_pooling_has_the_exact_gradients(frames):
+    """Of two time steps, channels last, the library's own are wrong by their whole size."""
+    torch.manual_seed(0)
+    pool = PoolConv(8, (3, 3, 3), (1, 2, 2))
+    torch.nn.init.normal_(pool.weight)
+    exact = copy.deepcopy(pool).double()
+    x = torch.randn(2, 16, frames, 6, 6).bfloat16().contiguous(memory_format=torch.channels_last_3d)
+    out = pool.bfloat16()(x)
+    seed = torch.randn_like(out)
+    out.backward(seed)
+    exact.weight.data.copy_(pool.weight)
+    exact(x.double()).backward(seed.double())
+    torch.testing.assert_close(pool.weight.grad.double(), exact.weight.grad, rtol=0.02, atol=0.3)
