@@ -132,7 +132,8 @@ def _print_details(model: dict[str, Any]) -> None:
         )
         print(f"\n{entry['name']}: {entry['num_classes']} classes of {entry['dataset']}")
         lines = {
-            "accuracy": accuracy + (f", on {entry['num_videos']} videos" if entry["num_videos"] else ""),
+            "accuracy": accuracy,
+            "validation": f"{entry['num_videos'] or 'not known how many'} videos in the whole set",
             "views": f"{_views(entry)} (clips x crops) of {recipe['num_frames']}x{recipe['sampling_rate']}, "
             f"{recipe['sampling']}; short side {recipe['short_side']}, crop {recipe['crop_size']} pixels",
             "mean, std": f"{list(recipe['mean'])}, {list(recipe['std'])}",

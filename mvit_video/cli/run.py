@@ -15,7 +15,7 @@ _VERBS = {
         "train a model",
         {"TRAIN.ENABLE": "True", "TEST.ENABLE": "False"},
         """examples:
-  mvit-video train --cfg K400/MVITv2_S_16x4 DATA.PATH_TO_DATA_DIR lists OUTPUT_DIR out
+  mvit-video train --cfg mine.yaml DATA.PATH_TO_DATA_DIR lists OUTPUT_DIR out
   mvit-video train --cfg mine.yaml --print-config
 """,
     ),

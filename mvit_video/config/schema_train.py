@@ -61,7 +61,7 @@ class Train(Section):
     """Weights to start from: a path, a URL or a name such as mvitv2_s_16x4.k400."""
 
     checkpoint_epoch_reset: bool = False
-    """Take only the weights of CHECKPOINT_FILE_PATH and start at epoch 0."""
+    """No effect: CHECKPOINT_FILE_PATH always gives the weights alone, and AUTO_RESUME continues a run."""
 
     checkpoint_inflate: bool = False
     """Start from image weights, repeated over time and divided by its length."""

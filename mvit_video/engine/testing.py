@@ -116,7 +116,11 @@ def differences_to_published(
     """What makes a test's accuracy another number than the published one; empty where nothing known does."""
     differences = []
     if entry.num_videos is not None and result.num_videos < entry.num_videos:
-        differences.append(f"on {entry.num_videos} videos, this test scored {result.num_videos}")
+        differences.append(
+            f"on a whole validation set ({entry.num_videos} videos), this test scored {result.num_videos}"
+        )
+    if entry.recipe.sampling != "dense":
+        differences.append(f"with {entry.recipe.sampling} spread over the video, here clips are dense")
     here = {field.name: getattr(views, field.name) for field in fields(views)}
     here |= {"mean": config.data.mean, "std": config.data.std}
     differences += [

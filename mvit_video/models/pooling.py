@@ -37,8 +37,8 @@ class PoolConv(nn.Module):
         """Pool (B, heads * D, T, H, W); kept in the memory layout it comes in."""
         channels = x_BCTHW.shape[1]
         if x_BCTHW.shape[2] == 2 and x_BCTHW.dtype == torch.bfloat16 and x_BCTHW.device.type == "cpu":
-            # oneDNN (in torch 2.6 to 2.15) reads beyond the input for the weight's gradient in just this case,
-            # channels last; in the plain layout it is right.
+            # oneDNN (in torch 2.6 to 2.15) reads beyond the input for the weight's gradient in this one
+            # case, channels last; in the plain layout it is right.
             x_BCTHW = x_BCTHW.contiguous()
         weight = self.weight.repeat(channels // self.head_dim, 1, 1, 1, 1)
         return F.conv3d(x_BCTHW, weight, stride=self.stride, padding=self.padding, groups=channels)

@@ -223,7 +223,7 @@ def test_what_makes_a_figure_another_than_the_published_one(tmp_path, videos):
     entry = ZOO["mvitv2_s_16x4.ssv2"]
     result = TestResult(50.0, 60.0, 100, 300, (), ())
     said = differences_to_published(entry, config, resolve_views(config), result)
-    assert said[0] == f"on {entry.num_videos} videos, this test scored 100"
+    assert said[0] == f"on a whole validation set ({entry.num_videos} videos), this test scored 100"
     assert "with temporal_views 1, here it is 2" in said
     assert "with crop_size 224, here it is 16" in said
     assert not any("num_frames" in line or "mean" in line for line in said)

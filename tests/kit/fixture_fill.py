@@ -1,8 +1,8 @@
 """Weights and inputs from names alone, so that fixtures need to store neither.
 
 A value depends on the *official* parameter name and shape and nothing else: fill under official names,
-convert after. Only the raw 64-bit stream of PCG64 is used, which is the same in every numpy; values are uniform, with
-standard deviations that keep activations and logits near unit size.
+convert after. Only the raw 64-bit stream of PCG64 is used, which is the same in every numpy; values are
+uniform, with standard deviations that keep activations and logits near unit size.
 """
 
 import hashlib
