@@ -37,7 +37,7 @@ def choose_device(device: str = "auto", num_gpus: int | None = None) -> torch.de
     if device != "auto":
         raise RunError(f"DEVICE is {device!r}, expected auto, cpu or cuda")
     use_gpu = num_gpus != 0 and torch.cuda.is_available()
-    if num_gpus and not use_gpu:
+    if num_gpus is not None and num_gpus > 1 and not use_gpu:
         _logger.info("NUM_GPUS is %d but PyTorch sees no CUDA GPU: computing on the CPU", num_gpus)
     return torch.device("cuda" if use_gpu else "cpu")
 

@@ -19,9 +19,9 @@ def test_the_cpu_on_request():
 
 def test_auto_takes_the_gpu_where_there_is_one(caplog):
     with caplog.at_level(logging.INFO):
-        device = choose_device("auto", 1)
+        device = choose_device("auto", 8)
     assert device.type == ("cuda" if torch.cuda.is_available() else "cpu")
-    said = "NUM_GPUS is 1 but PyTorch sees no CUDA GPU: computing on the CPU" in caplog.text
+    said = "NUM_GPUS is 8 but PyTorch sees no CUDA GPU: computing on the CPU" in caplog.text
     assert said is not torch.cuda.is_available()
 
 
