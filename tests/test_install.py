@@ -85,6 +85,20 @@ def test_packaged_configuration_is_found_by_name(run):
     assert "51.23 M" in done.stdout
 
 
+def test_checkout_that_is_not_installed_finds_its_configurations():
+    code = "from mvit_video.config import load_config; print(load_config('K400/MVITv2_S_16x4').model.name)"
+    # -S: without site-packages' .pth files an editable installation does not help either.
+    paths = os.pathsep.join(path for path in sys.path if path.endswith("site-packages"))
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code],
+        cwd=CHECKOUT,
+        env={**os.environ, "PYTHONPATH": f"{CHECKOUT}{os.pathsep}{paths}"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.strip() == "mvitv2_s_16x4", done.stderr
+
+
 def test_missing_data_and_weights_are_said_in_a_line(run):
     done = run("-m", "mvit_video", "test", "--cfg", "K400/MVITv2_S_16x4")
     assert done.returncode == 2

@@ -2,6 +2,7 @@
 
 from difflib import get_close_matches
 from importlib import resources
+from importlib.util import find_spec
 from pathlib import Path
 
 from mvit_video.config.errors import ConfigError
@@ -10,7 +11,12 @@ BASE_FOLDER = "base"  # what the shipped files inherit from; not configurations 
 
 
 def config_folder() -> Path:
-    """The folder of the configurations that come with the package."""
+    """The folder of the configurations that come with the package.
+
+    Where Python runs at the top of a checkout, it imports the checkout's package, and configs/ lies beside it.
+    """
+    if find_spec("mvit_video.configs") is None:
+        return Path(__file__).parents[2] / "configs"
     return Path(str(resources.files("mvit_video.configs")))
 
 
