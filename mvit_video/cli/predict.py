@@ -102,15 +102,25 @@ def run(args: argparse.Namespace) -> int:
         if config is None:
             raise UsageError("--print-config shows a configuration: give --cfg")
         return print_config(config)
+    from mvit_video.engine.display import counting
     from mvit_video.inference.reports import check_folder, open_report
     from mvit_video.inference.videos import expand_inputs
 
     videos = expand_inputs(args.inputs)
+    if not any(Path(path).exists() for path in videos):
+        others = f", and none of the {len(videos)} named is there" if len(videos) > 1 else ""
+        raise UsageError(f"{videos[0]}: no such file{others}")
     if args.output:
         check_folder(Path(args.output))
     predictor = _predictor(args, config)
-    with open_report(_format(args), args.output) as report:
-        num_failed = sum(not _answer(predictor, path, report, args) for path in videos)
+    num_failed = 0
+    with (
+        counting("predicting", len(videos), live=bool(args.output)) as progress,
+        open_report(_format(args), args.output) as report,
+    ):
+        for number, path in enumerate(videos, start=1):
+            num_failed += not _answer(predictor, path, report, args)
+            progress(number)
     if args.output:
         print(f"{args.output}: {len(videos) - num_failed} of {len(videos)} videos answered", file=sys.stderr)
     return 1 if num_failed else 0

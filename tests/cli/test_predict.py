@@ -179,3 +179,19 @@ def test_the_tool_is_the_verb(made):
     done = subprocess.run(command, cwd=made, capture_output=True, text=True)
     assert done.returncode == 1, done.stderr
     assert done.stdout.startswith("both.mp4\n")
+
+
+def test_nothing_that_is_there_is_said_before_weights_are_fetched(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MVIT_VIDEO_CACHE", str(tmp_path / "cache"))
+    assert main(["predict", "a.mp4", "b.mp4", "--model", "mvitv2_s_16x4.k400"]) == 2
+    assert "a.mp4: no such file, and none of the 2 named is there" in capsys.readouterr().err
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_long_list_into_a_file_says_how_far_it_is(predict, monkeypatch):
+    seconds = iter(range(0, 10_000, 31))
+    monkeypatch.setattr("mvit_video.engine.display.time.monotonic", lambda: next(seconds))
+    status, _, err = predict("list.csv", "--output", "answers.csv")
+    assert status == 0
+    assert "predicting: 1 of 2" in err
