@@ -13,7 +13,7 @@ BASE_FOLDER = "base"  # what the shipped files inherit from; not configurations 
 def config_folder() -> Path:
     """The folder of the configurations that come with the package.
 
-    Where Python runs at the top of a checkout, it imports the checkout's package, and configs/ lies beside it.
+    Where Python runs at the top of a checkout, it imports the package from there: configs/ lies beside it.
     """
     if find_spec("mvit_video.configs") is None:
         return Path(__file__).parents[2] / "configs"
