@@ -1,11 +1,17 @@
 """What holds for every test: a skip has to be on the written list, and GPU tests need a GPU."""
 
+import signal
 from pathlib import Path
 
 import pytest
 
 ALLOWED_SKIPS = frozenset((Path(__file__).parent / "allowed_skips.txt").read_text().split())
 _unexpected_skips: list[str] = []
+
+
+def pytest_configure():
+    # Started in the background of a script, a process ignores Ctrl-C, and so would all that tests interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items):

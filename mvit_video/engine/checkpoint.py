@@ -9,8 +9,11 @@ import logging
 import os
 import pickle
 import re
+import signal
+import threading
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +67,11 @@ def save_checkpoint(path: Path, contents: Mapping[str, Any]) -> None:
     Raises:
         RunError: the file cannot be written (a full disk, say); what was there before stays.
     """
+    with _interrupt_waits():
+        _write_whole(path, contents)
+
+
+def _write_whole(path: Path, contents: Mapping[str, Any]) -> None:
     temporary = path.with_suffix(".tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -78,21 +86,38 @@ def save_checkpoint(path: Path, contents: Mapping[str, Any]) -> None:
         finally:
             os.close(folder)
     except (OSError, RuntimeError) as error:
-        cause = _behind(error)
-        if isinstance(cause, KeyboardInterrupt):
-            raise KeyboardInterrupt from error
         raise RunError(
-            f"{path}: the checkpoint could not be written ({_first_line(cause)}): check the disk"
+            f"{path}: the checkpoint could not be written ({_first_line(_behind(error))}): check the disk"
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def _behind(error: BaseException) -> BaseException:
-    """What went wrong first: what stops torch.save half-way, a Ctrl-C too, comes out as its RuntimeError."""
+    """What went wrong first: what stops torch.save half-way comes out as its RuntimeError."""
     while error.__context__ is not None:
         error = error.__context__
     return error
+
+
+@contextmanager
+def _interrupt_waits() -> Iterator[None]:
+    """Let a Ctrl-C wait: inside torch.save it comes out as another error, or is lost."""
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler or not _in_main_thread():
+        yield
+        return
+    pressed: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if pressed:
+        raise KeyboardInterrupt
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 def read_resumable(path: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 
 import pytest
 import torch
@@ -87,11 +88,19 @@ def _stopped(cause):
     return save
 
 
-def test_ctrl_c_while_saving_is_still_ctrl_c(tmp_path, monkeypatch):
-    monkeypatch.setattr(torch, "save", _stopped(KeyboardInterrupt()))
+def test_ctrl_c_while_saving_waits_until_the_file_is_whole(tmp_path, monkeypatch):
+    def save(contents, file):
+        os.kill(os.getpid(), signal.SIGINT)
+        really_save(contents, file)
+
+    really_save = torch.save
+    monkeypatch.setattr(torch, "save", save)
+    path = checkpoint_path(tmp_path, 1)
     with pytest.raises(KeyboardInterrupt):
-        save_checkpoint(checkpoint_path(tmp_path, 1), _contents(1))
-    assert list((tmp_path / "checkpoints").iterdir()) == []
+        save_checkpoint(path, _contents(1))
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert read_resumable(path)["epoch"] == 1
+    assert not list(path.parent.glob("*.tmp"))
 
 
 def test_a_disk_that_fills_up_while_saving_is_said(tmp_path, monkeypatch):

@@ -187,11 +187,15 @@ def test_ctrl_c_leaves_the_last_checkpoint_and_a_line(tmp_path, videos, caplog):
         while not checkpoint_path(tmp_path / "out", 2).exists():
             time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGINT)
+        while not stopped.wait(10):  # Python drops one that arrives inside a finaliser: press again
+            os.kill(os.getpid(), signal.SIGINT)
 
+    stopped = threading.Event()
     thread = threading.Thread(target=interrupt)
     thread.start()
     with pytest.raises(KeyboardInterrupt):
         train(config)
+    stopped.set()
     thread.join()
     line = caplog.records[-1].message
     assert line.startswith("stopped in epoch ")
