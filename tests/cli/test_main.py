@@ -82,7 +82,7 @@ def test_help_of_every_verb_has_an_example(capsys):
         (["predict", "--model", "a", "--print-config"], "--print-config shows a configuration: give --cfg"),
         (["models", "mvitv2_s"], "there is no model 'mvitv2_s'; did you mean mvitv2_s_16x4?"),
         (["convert", "a.pyth", "--model", "b", "--output", "c.pth"], "a name that ends in .safetensors"),
-        (["predict", "x.mp4", "--model", "mvitv2_s_16x4.k40"], "did you mean 'mvitv2_s_16x4.k400'"),
+        (["predict", __file__, "--model", "mvitv2_s_16x4.k40"], "did you mean 'mvitv2_s_16x4.k400'"),
     ],
 )  # fmt: skip
 def test_what_is_typed_wrong_is_one_line_and_status_2(words, expected, capsys):
@@ -131,7 +131,7 @@ def test_memory_that_ran_out_says_what_to_lower(error, expected):
 
 def test_an_output_folder_that_is_not_there_is_said_before_anything_is_predicted(tmp_path, capsys):
     output = tmp_path / "no" / "answers.json"
-    assert main(["predict", "x.mp4", "--model", "mvitv2_s_16x4.k400", "--output", str(output)]) == 2
+    assert main(["predict", __file__, "--model", "mvitv2_s_16x4.k400", "--output", str(output)]) == 2
     assert f"error: {output.parent}: there is no such folder" in capsys.readouterr().err
 
 
