@@ -66,7 +66,7 @@ def main() -> None:
     for path in arguments.videos:
         with VideoReader(path) as video:
             indices = PLAN.frame_indices(video.num_frames, video.fps)
-            rate = video.packet_index.frame_rate
+            rate = video.frame_rate
         clips = [(int(i[0]) / rate, int(i[-1] + 1) / rate, torch.from_numpy(i - i[0])) for i in indices]
         difference = (our_views(path).float() - pytorchvideo_views(path, clips)).abs().max()
         ours = PLAN.num_views / best_seconds(lambda path=path: our_views(path), arguments.repeats)

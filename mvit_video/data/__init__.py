@@ -7,28 +7,30 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mvit_video.data.clip_samplers import RandomClips, UniformClips
-    from mvit_video.data.datasets import SampleKey, TestSample, TestVideos, TrainClips, TrainSample
-    from mvit_video.data.decode import VideoReader
-    from mvit_video.data.lists import ListError, VideoList, VideoRecord, find_videos, read_list
-    from mvit_video.data.loader import Batch, TrainLoader, test_loader
-    from mvit_video.data.sampling import ClipSpec
-    from mvit_video.data.sources import VideoError
-    from mvit_video.data.transforms import TrainTransform, normalise, subsample
-    from mvit_video.data.video import Video, VideoPathHandler, open_video
-    from mvit_video.data.views import ClipTimes, ViewPlan, Views, decode_views, iter_clips
+    from mvit_video.data.augment.crops import TrainTransform, normalise, subsample
+    from mvit_video.data.lists.reading import ListError, VideoList, VideoRecord, find_videos, read_list
+    from mvit_video.data.loading.datasets import SampleKey, TestSample, TestVideos, TrainClips, TrainSample
+    from mvit_video.data.loading.loader import Batch, TrainLoader, test_loader
+    from mvit_video.data.loading.views import ClipTimes, Views, decode_views, iter_clips
+    from mvit_video.data.sampling.clip_samplers import RandomClips, UniformClips
+    from mvit_video.data.sampling.clips import ClipSpec
+    from mvit_video.data.sampling.view_plan import ViewPlan
+    from mvit_video.data.video.errors import VideoError
+    from mvit_video.data.video.pyav import VideoReader
+    from mvit_video.data.video.pytorch_video import Video, VideoPathHandler, open_video
 
 _HOMES = {
-    "clip_samplers": ("RandomClips", "UniformClips"),
-    "datasets": ("SampleKey", "TestSample", "TestVideos", "TrainClips", "TrainSample"),
-    "decode": ("VideoReader",),
-    "lists": ("ListError", "VideoList", "VideoRecord", "find_videos", "read_list"),
-    "loader": ("Batch", "TrainLoader", "test_loader"),
-    "sampling": ("ClipSpec",),
-    "sources": ("VideoError",),
-    "transforms": ("TrainTransform", "normalise", "subsample"),
-    "video": ("Video", "VideoPathHandler", "open_video"),
-    "views": ("ClipTimes", "ViewPlan", "Views", "decode_views", "iter_clips"),
+    "augment.crops": ("TrainTransform", "normalise", "subsample"),
+    "lists.reading": ("ListError", "VideoList", "VideoRecord", "find_videos", "read_list"),
+    "loading.datasets": ("SampleKey", "TestSample", "TestVideos", "TrainClips", "TrainSample"),
+    "loading.loader": ("Batch", "TrainLoader", "test_loader"),
+    "loading.views": ("ClipTimes", "Views", "decode_views", "iter_clips"),
+    "sampling.clip_samplers": ("RandomClips", "UniformClips"),
+    "sampling.clips": ("ClipSpec",),
+    "sampling.view_plan": ("ViewPlan",),
+    "video.errors": ("VideoError",),
+    "video.pyav": ("VideoReader",),
+    "video.pytorch_video": ("Video", "VideoPathHandler", "open_video"),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mvit_video.config import Config, ConfigError, Problem
-from mvit_video.data.sampling import ClipSpec
-from mvit_video.data.views import ViewPlan
+from mvit_video.data.sampling.clips import ClipSpec
+from mvit_video.data.sampling.view_plan import ViewPlan
 from mvit_video.engine.schedule import Schedule
 from mvit_video.models import Architecture, architecture
 from mvit_video.models.architecture import ArchitectureError, field_names

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mvit_video.config import Config
 from mvit_video.data import VideoReader, ViewPlan, Views, decode_views, iter_clips
-from mvit_video.data.sources import name_of
+from mvit_video.data.video.sources import name_of
 from mvit_video.engine.device import choose_device, choose_precision
 from mvit_video.engine.ensemble import ensemble_views
 from mvit_video.engine.evaluation import ViewScorer

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mvit_video.data.lists import ListError
+from mvit_video.data.lists.reading import ListError
 from mvit_video.inference.videos import expand_inputs
 
 

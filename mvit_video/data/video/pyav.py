@@ -20,8 +20,9 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
-from mvit_video.data.sampling import Duration
-from mvit_video.data.sources import Source, VideoError, check_source, ffmpeg_target, name_of
+from mvit_video.data.sampling.clips import Duration
+from mvit_video.data.video.errors import VideoError
+from mvit_video.data.video.sources import Source, check_source, ffmpeg_target, name_of
 
 Image = NDArray[np.uint8]
 
@@ -85,6 +86,16 @@ class VideoReader:
         return self._packets
 
     @property
+    def expected_frames(self) -> int:
+        """How many frames the packets promise: a good guess, without decoding."""
+        return self.packet_index.num_packets
+
+    @property
+    def frame_rate(self) -> Fraction:
+        """Frames per second; the average where the rate varies."""
+        return self.packet_index.frame_rate
+
+    @property
     def num_frames(self) -> int:
         """How many frames decoding finds; the first use decodes to the end (converting nothing)."""
         if self._num_frames is None:
@@ -96,12 +107,12 @@ class VideoReader:
     @property
     def fps(self) -> float:
         """Frames per second; the average where the rate varies."""
-        return float(self.packet_index.frame_rate)
+        return float(self.frame_rate)
 
     @property
     def duration(self) -> Duration:
         """Seconds, ``num_frames / fps``; a float that also carries the two."""
-        return Duration(self.num_frames, self.packet_index.frame_rate)
+        return Duration(self.num_frames, self.frame_rate)
 
     def frames(self, indices: Iterable[int]) -> Image:
         """Decodes the frames at ``indices`` (any order, repeats allowed): uint8 (N, H, W, 3) RGB.

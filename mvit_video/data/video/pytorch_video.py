@@ -14,8 +14,8 @@ import torch
 from pytorchvideo.data.video import Video as PytorchVideo
 from pytorchvideo.data.video import VideoPathHandler as PytorchVideoPathHandler
 
-from mvit_video.data.decode import VideoReader
-from mvit_video.data.sources import Source
+from mvit_video.data.video.pyav import VideoReader
+from mvit_video.data.video.sources import Source
 
 BACKENDS = ("auto", "pyav")
 _ROUNDING_FRAMES = 1e-6  # floats of seconds come back to the frame they were made from
@@ -35,8 +35,8 @@ class Video(VideoReader, PytorchVideo):
         Returns:
             "video": float32 (C, T, H, W) RGB in 0-255, or None where no frame lies; "audio": None.
         """
-        first = max(0, _first_frame_from(start_sec, self.packet_index.frame_rate))
-        stop = _first_frame_from(end_sec, self.packet_index.frame_rate)
+        first = max(0, _first_frame_from(start_sec, self.frame_rate))
+        stop = _first_frame_from(end_sec, self.frame_rate)
         images = dict(self.stream(range(first, stop), until_end=True))
         found = [image for index, image in images.items() if index >= first]
         if not found:

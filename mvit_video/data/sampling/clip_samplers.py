@@ -12,7 +12,7 @@ from typing import Any
 from pytorchvideo.data.clip_sampling import ClipInfo
 from pytorchvideo.data.clip_sampling import ClipSampler as PytorchClipSampler
 
-from mvit_video.data.sampling import ClipSpec, Duration, uniform_start
+from mvit_video.data.sampling.clips import ClipSpec, Duration, uniform_start
 
 
 class ClipSampler(PytorchClipSampler):

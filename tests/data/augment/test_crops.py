@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mvit_video.data import TrainTransform, normalise, subsample
-from mvit_video.data.transforms import (
+from mvit_video.data.augment.crops import (
     Box,
     Placement,
     Resampler,
@@ -19,7 +19,7 @@ from mvit_video.data.transforms import (
     uniform_crop_offset,
 )
 
-FACTS = json.loads((Path(__file__).parents[1] / "golden/views/sampling.json").read_text())
+FACTS = json.loads((Path(__file__).parents[2] / "golden/views/sampling.json").read_text())
 sizes = st.integers(9, 80)
 
 

@@ -153,7 +153,7 @@ def test_what_does_not_open_is_left_to_pytorchvideos_retries(tmp_path):
 
 def test_workers_need_no_pytorchvideo():
     code = (
-        "import sys, mvit_video.data.loader, mvit_video.data.datasets\n"
+        "import sys, mvit_video.data.loading.loader, mvit_video.data.loading.datasets\n"
         "print(sorted({m.split('.')[0] for m in sys.modules} & {'pytorchvideo', 'torchvision', 'pydantic'}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -17,7 +17,7 @@ from kit.videos import (
 )
 
 from mvit_video.data import VideoError, ViewPlan, decode_views, open_video
-from mvit_video.data.decode import VideoReader
+from mvit_video.data.video.pyav import VideoReader
 
 FORMATS = [
     ("libx264", "mp4", {}),
@@ -113,7 +113,7 @@ def test_variable_rate_is_the_average_and_frames_are_counted(tmp_path):
 def test_constant_rates_are_exact_despite_rounded_timestamps(tmp_path, fps, suffix):
     path = write_video(tmp_path / f"v.{suffix}", 30, fps=fps)
     with VideoReader(path) as video:
-        assert float(video.packet_index.frame_rate) == pytest.approx(float(fps), rel=1e-6)
+        assert float(video.frame_rate) == pytest.approx(float(fps), rel=1e-6)
 
 
 def test_the_header_is_not_believed(tmp_path):
@@ -127,7 +127,7 @@ def test_the_header_is_not_believed(tmp_path):
     with av.open(str(path)) as container:
         assert container.streams.video[0].frames == 500
     with open_video(path) as video:
-        assert video.packet_index.num_packets == video.num_frames == 40
+        assert video.expected_frames == video.num_frames == 40
         with pytest.raises(VideoError, match="frame 40 was asked for, but the video has only 40 "):
             video.frames([40])
 
@@ -135,7 +135,7 @@ def test_the_header_is_not_believed(tmp_path):
 def test_frames_that_cannot_be_decoded_are_not_counted(tmp_path):
     path = write_headless_video(tmp_path / "v.mkv", 60, gop=12)
     with open_video(path) as video:
-        assert video.packet_index.num_packets == 59
+        assert video.expected_frames == 59
         assert read_numbers(video.frames([0, video.num_frames - 1])) == [12, 59]
         assert video.num_frames == 48
 

@@ -5,14 +5,9 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
+from mvit_video.data.video.errors import VideoError
+
 Source = str | os.PathLike[str] | BinaryIO
-
-
-class VideoError(ValueError):
-    """A video cannot be read as asked; the text names the file and the reason, in one line."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message.replace("\n", "\\n").replace("\r", "\\r"))  # names of files may hold any
 
 
 def name_of(source: Source) -> str:

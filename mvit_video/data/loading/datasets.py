@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from mvit_video.data.decode import VideoReader
-from mvit_video.data.lists import ListError, VideoRecord
-from mvit_video.data.sampling import ClipSpec, FrameIndices
-from mvit_video.data.sources import VideoError
-from mvit_video.data.transforms import Resampler, TrainTransform
-from mvit_video.data.views import ClipTimes, ViewPlan, decode_views
+from mvit_video.data.augment.crops import Resampler, TrainTransform
+from mvit_video.data.lists.reading import ListError, VideoRecord
+from mvit_video.data.loading.views import ClipTimes, decode_views
+from mvit_video.data.sampling.clips import ClipSpec, FrameIndices
+from mvit_video.data.sampling.view_plan import ViewPlan
+from mvit_video.data.video.errors import VideoError
+from mvit_video.data.video.pyav import VideoReader
 
 MAX_REPLACEMENTS = 10
 _CLIP, _REPLACEMENT = 0, 1  # independent random streams of one sample
@@ -106,7 +107,7 @@ class TrainClips(Dataset[TrainSample]):
         position = generator.random()
         with VideoReader(path) as video:
             resampler = Resampler(self.transform.draw(video.height, video.width, generator))
-            fps, assumed = video.fps, max(1, video.packet_index.num_packets)
+            fps, assumed = video.fps, max(1, video.expected_frames)
             while True:
                 start = self.clip.random_start(position, assumed, fps)
                 indices = self.clip.frame_indices(start, fps, assumed)

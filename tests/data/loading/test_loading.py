@@ -18,9 +18,9 @@ from mvit_video.data import (
     VideoRecord,
     ViewPlan,
     decode_views,
-    loader,
     open_video,
 )
+from mvit_video.data.loading import loader  # a bare name starting with test_ would be collected
 
 CLIP = ClipSpec(8, 2)
 WHOLE = TrainTransform(64, (64, 64), area=None, aspect=None, flip=False)  # numbers stay readable

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from mvit_video.data.datasets import SampleKey, TestSample, TestVideos, TrainClips, TrainSample
-from mvit_video.data.sources import VideoError
+from mvit_video.data.loading.datasets import SampleKey, TestSample, TestVideos, TrainClips, TrainSample
+from mvit_video.data.video.errors import VideoError
 
 _ORDER = 2  # a random stream apart from those of the samples
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mvit_video.data.sampling import ClipSpec, Duration, uniform_start
+from mvit_video.data.sampling.clips import ClipSpec, Duration, uniform_start
 
-FACTS = json.loads((Path(__file__).parents[1] / "golden/views/sampling.json").read_text())
+FACTS = json.loads((Path(__file__).parents[2] / "golden/views/sampling.json").read_text())
 FPS = (12.5, 15.0, 23.976, 24.0, 25.0, 29.97, 30.0, 50.0, 60.0)
 
 

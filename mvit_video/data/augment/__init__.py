@@ -1,0 +1,1 @@
+"""Pixels of a clip: cutting, scaling and augmenting."""

@@ -1,0 +1,1 @@
+"""Datasets and loaders: keys in, batches out, read ahead by worker processes."""

@@ -1,0 +1,1 @@
+"""One video file: its frames by number, exactly."""
