@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mvit_video.data.augment.crops import TrainTransform, normalise, subsample
-    from mvit_video.data.lists.reading import ListError, VideoList, VideoRecord, find_videos, read_list
+    from mvit_video.data.lists.files import find_videos
+    from mvit_video.data.lists.reading import LIST_FORMATS, read_list
+    from mvit_video.data.lists.records import ListError, VideoList, VideoRecord
     from mvit_video.data.loading.datasets import SampleKey, TestSample, TestVideos, TrainClips, TrainSample
     from mvit_video.data.loading.loader import Batch, TrainLoader, test_loader
     from mvit_video.data.loading.views import ClipTimes, Views, decode_views, iter_clips
     from mvit_video.data.sampling.clip_samplers import RandomClips, UniformClips
     from mvit_video.data.sampling.clips import ClipSpec
+    from mvit_video.data.sampling.segments import SegmentSpec
+    from mvit_video.data.sampling.train_sampling import TrainSampling
     from mvit_video.data.sampling.view_plan import ViewPlan
     from mvit_video.data.video.errors import VideoError
     from mvit_video.data.video.pyav import VideoReader
@@ -21,12 +25,16 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "augment.crops": ("TrainTransform", "normalise", "subsample"),
-    "lists.reading": ("ListError", "VideoList", "VideoRecord", "find_videos", "read_list"),
+    "lists.files": ("find_videos",),
+    "lists.reading": ("LIST_FORMATS", "read_list"),
+    "lists.records": ("ListError", "VideoList", "VideoRecord"),
     "loading.datasets": ("SampleKey", "TestSample", "TestVideos", "TrainClips", "TrainSample"),
     "loading.loader": ("Batch", "TrainLoader", "test_loader"),
     "loading.views": ("ClipTimes", "Views", "decode_views", "iter_clips"),
     "sampling.clip_samplers": ("RandomClips", "UniformClips"),
     "sampling.clips": ("ClipSpec",),
+    "sampling.segments": ("SegmentSpec",),
+    "sampling.train_sampling": ("TrainSampling",),
     "sampling.view_plan": ("ViewPlan",),
     "video.errors": ("VideoError",),
     "video.pyav": ("VideoReader",),
@@ -35,9 +43,9 @@ _HOMES = {
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [  # noqa: RUF022 -- in the order of a clip's journey
-    "read_list", "find_videos", "VideoList", "VideoRecord", "ListError",
+    "read_list", "LIST_FORMATS", "find_videos", "VideoList", "VideoRecord", "ListError",
     "open_video", "Video", "VideoReader", "VideoPathHandler", "VideoError",
-    "ClipSpec", "RandomClips", "UniformClips",
+    "ClipSpec", "SegmentSpec", "TrainSampling", "RandomClips", "UniformClips",
     "ViewPlan", "Views", "ClipTimes", "decode_views", "iter_clips",
     "TrainTransform", "normalise", "subsample",
     "SampleKey", "TrainClips", "TrainSample", "TestVideos", "TestSample",

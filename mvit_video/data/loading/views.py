@@ -22,8 +22,6 @@ from mvit_video.data.sampling.clips import FrameIndices
 from mvit_video.data.sampling.view_plan import ViewPlan
 from mvit_video.data.video.pyav import VideoReader
 
-_ENDLESS = 2**31  # frames; more than any video has
-
 
 class ClipTimes(NamedTuple):
     """Where in the video a clip lies: from its first frame's start to its last frame's end."""
@@ -86,7 +84,7 @@ def iter_clips(video: VideoReader, plan: ViewPlan, every_seconds: float) -> Iter
     if not 0 < every_seconds < math.inf:
         raise ValueError(f"every_seconds is {every_seconds}, expected a number above 0")
     fps = video.fps
-    pattern = plan.clip.frame_indices(0, fps, _ENDLESS)
+    pattern = plan.window_indices(fps)
     step = max(1.0, every_seconds * fps)
     crops = _resamplers(video, plan)
     held: dict[int, torch.Tensor] = {}  # what the clips to come need of the frames already seen

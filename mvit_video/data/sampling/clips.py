@@ -8,7 +8,7 @@ Source: SlowFast slowfast/datasets/decoder.py, get_start_end_idx and temporal_sa
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -34,18 +34,34 @@ class Duration(float):
         return self.num_frames, self.frame_rate
 
 
+def check_positive(spec: object, *names: str) -> None:
+    """Checks numbers of a specification that must be above 0.
+
+    Raises:
+        ValueError: Naming the first that is not.
+    """
+    for name in names:
+        if not 0 < getattr(spec, name) < math.inf:
+            raise ValueError(f"{name} is {getattr(spec, name)}, expected more than 0")
+
+
 @dataclass(frozen=True)
 class ClipSpec:
-    """A clip of ``num_frames`` (T) frames, ``sampling_rate`` (tau) apart at ``target_fps``."""
+    """A clip of ``num_frames`` (T) frames, ``sampling_rate`` (tau) apart at ``target_fps``.
+
+    In training the target rate is raised by up to ``jitter_fps`` (DATA.TRAIN_JITTER_FPS), which makes clips
+    shorter in time.
+    """
 
     num_frames: int
     sampling_rate: int
     target_fps: float = 30.0
+    jitter_fps: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("num_frames", "sampling_rate", "target_fps"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected more than 0")
+        check_positive(self, "num_frames", "sampling_rate", "target_fps")
+        if not 0 <= self.jitter_fps < math.inf:
+            raise ValueError(f"jitter_fps is {self.jitter_fps}, expected 0 or more")
 
     @property
     def seconds(self) -> float:
@@ -67,12 +83,30 @@ class ClipSpec:
         gives 0, 4, 8, 12, 16, 21, ..., 63, not steps of 4). Beyond the end the last frame repeats.
         """
         # torch and not numpy: the float32 rounding of torch.linspace decides which frame a whole number is.
-        points = torch.linspace(start, start + self.size(fps) - 1, self.num_frames)
-        return points.clamp(0, video_frames - 1).long().numpy()
+        # Counted from the whole frame before the start, so that it is the same anywhere in a long video.
+        origin = math.floor(start)
+        points = torch.linspace(start - origin, start - origin + self.size(fps) - 1, self.num_frames)
+        return (points.long() + origin).clamp(0, video_frames - 1).numpy()
 
     def random_start(self, position: float, video_frames: int, fps: float) -> float:
         """The start for training: ``position``, drawn from [0, 1), of the slack."""
         return position * self.slack(video_frames, fps)
+
+    def draw(self, generator: np.random.Generator) -> NDArray[np.float64]:
+        """The position, and the jitter of the target rate if there is one: float64 in [0, 1)."""
+        return generator.random(2 if self.jitter_fps else 1)
+
+    def train_indices(self, draw: NDArray[np.float64], video_frames: int, fps: float) -> FrameIndices:
+        """The clip at a random place of the video: int64 (T,), non-decreasing.
+
+        Source: SlowFast slowfast/datasets/kinetics.py (target_fps) and decoder.py get_start_end_idx, -1.
+        """
+        clip = (
+            replace(self, target_fps=self.target_fps + self.jitter_fps * float(draw[1]))
+            if self.jitter_fps
+            else self
+        )
+        return clip.frame_indices(clip.random_start(float(draw[0]), video_frames, fps), fps, video_frames)
 
 
 def uniform_start(index: int, num_clips: int, slack: float, *, use_offset: bool) -> float:
