@@ -119,11 +119,13 @@ def check_words(words):
         return
     if not words:  # the program's name
         return
-    assert words[0] in parser.verbs
-    verb, rest = parser.verbs[words[0]], [word for word in words[1:] if word != "--help"]
+    rest = [word for word in words if word != "--help"]
+    while rest and parser.verbs:
+        assert rest[0] in parser.verbs
+        parser = parser.verbs[rest.pop(0)]
     if not rest:
         return
-    args = verb.parse_intermixed_args(rest)  # raises for an unknown flag or a missing one
+    args = parser.parse_words(rest)  # raises for an unknown flag or a missing one
     files = [name for name in getattr(args, "cfg", []) if name not in MADE_UP]
     for name in files:
         assert find_config(name).is_file()

@@ -4,9 +4,9 @@ import os
 import sys
 from collections.abc import Sequence
 
-from mvit_video.cli import convert, doctor, models, predict, run
+from mvit_video.cli import convert, data, doctor, models, predict, run
 from mvit_video.cli.console import console_logging, describe_error, silence_stdout
-from mvit_video.cli.parsing import Parser, UsageError, shield_negative_numbers
+from mvit_video.cli.parsing import Parser, shield_negative_numbers
 from mvit_video.version import __version__
 
 __all__ = ["main"]
@@ -33,10 +33,7 @@ def build_parser() -> Parser:
         epilog=_EPILOG,
     )
     parser.add_argument("--version", action="version", version=f"mvit-video {__version__}")
-    verbs = parser.add_subparsers(title="verbs", dest="verb", metavar="VERB", required=True)
-    for module in (run, predict, models, convert, doctor):
-        module.add_parser(verbs)
-    parser.verbs = verbs.choices
+    parser.add_verbs((run, predict, data, models, convert, doctor))
     return parser
 
 
@@ -63,14 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run_verb(words: Sequence[str]) -> int:
-    parser = build_parser()
-    verb = parser.verbs.get(words[0]) if words else None
     try:
-        if not words:
-            parser.print_help()
-            raise UsageError("which verb? (mvit-video --help lists them)")
-        # Words may stand anywhere between the flags, which argparse only allows without sub-parsers.
-        args = parser.parse_args(words) if verb is None else verb.parse_intermixed_args(words[1:])
+        args = build_parser().parse_words(words)
     except SystemExit as stop:  # --help and --version
         return stop.code if isinstance(stop.code, int) else 0
     status: int = args.run(args)

@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 if TYPE_CHECKING:
     from mvit_video.config import Config
@@ -15,10 +15,17 @@ class UsageError(ValueError):
     """What was typed cannot be understood; the text is one line."""
 
 
+class VerbModule(Protocol):
+    """A module with a verb of the command line in it."""
+
+    def add_parser(self, verbs: "argparse._SubParsersAction[Parser]") -> None:
+        """Add the verb, with ``set_defaults(run=...)``: from the parsed words to an exit status."""
+
+
 class Parser(argparse.ArgumentParser):
     """An ``ArgumentParser`` that raises `UsageError`, keeps its texts' layout and takes no abbreviations."""
 
-    verbs: Mapping[str, argparse.ArgumentParser]
+    verbs: "Mapping[str, Parser]"  # none: this is the parser of a verb itself
 
     def __init__(
         self,
@@ -40,6 +47,32 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise what argparse found wrong instead of printing the usage and leaving."""
         raise UsageError(f"{message} ({self.prog} --help explains)")
+
+    def add_verbs(self, modules: Sequence[VerbModule]) -> None:
+        """Give this parser the verbs of ``modules``; it takes one of them and nothing else then."""
+        verbs: argparse._SubParsersAction[Parser] = self.add_subparsers(
+            title="verbs", dest="verb", metavar="VERB", required=True
+        )
+        for module in modules:
+            module.add_parser(verbs)
+        self.verbs = verbs.choices
+
+    def parse_words(self, words: Sequence[str]) -> argparse.Namespace:
+        """Parse a whole command line, from the verb on.
+
+        A verb's words may stand anywhere between its flags, which argparse only allows without sub-parsers;
+        so the parser of the verb is looked up here.
+
+        Raises:
+            UsageError: The words cannot be understood, or the verb is missing.
+        """
+        if not self.verbs:
+            return self.parse_intermixed_args(words)
+        if not words:
+            self.print_help()
+            raise UsageError(f"which verb? ({self.prog} --help lists them)")
+        verb = self.verbs.get(words[0])
+        return self.parse_args(words) if verb is None else verb.parse_words(words[1:])
 
 
 def shield_negative_numbers(words: Sequence[str]) -> list[str]:

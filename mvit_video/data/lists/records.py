@@ -1,0 +1,101 @@
+"""One video of a list, and the list itself, packed."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+_NONE = -1
+
+
+class ListError(ValueError):
+    """A list of videos cannot be read; the text names the file and line."""
+
+
+class VideoRecord(NamedTuple):
+    """One video: its path, and its label and (claimed) number of frames where the list has them."""
+
+    path: str
+    label: int | None = None
+    num_frames: int | None = None
+
+
+class VideoList(Sequence[VideoRecord]):
+    """The records of a list, packed into a few arrays.
+
+    Millions of small Python objects are copied into every worker as their reference counts change; arrays
+    are not.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[VideoRecord],
+        class_names: tuple[str, ...] | None = None,
+        source: str = "",
+    ) -> None:
+        paths = [os.fsencode(record.path) for record in records]
+        self.class_names = class_names
+        self.source = source
+        self._paths = b"".join(paths)
+        self._ends = np.cumsum([0, *map(len, paths)], dtype=np.int64)
+        self._labels = _packed(record.label for record in records)
+        self._num_frames = _packed(record.num_frames for record in records)
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    @overload
+    def __getitem__(self, index: int) -> VideoRecord: ...
+    @overload
+    def __getitem__(self, index: slice) -> "VideoList": ...
+    def __getitem__(self, index: int | slice) -> "VideoRecord | VideoList":
+        if isinstance(index, slice):
+            records = [self[number] for number in range(*index.indices(len(self)))]
+            return VideoList(records, self.class_names, self.source)
+        number = range(len(self))[index]
+        path = os.fsdecode(self._paths[self._ends[number] : self._ends[number + 1]])
+        return VideoRecord(path, _unpacked(self._labels[number]), _unpacked(self._num_frames[number]))
+
+    def __iter__(self) -> Iterator[VideoRecord]:
+        return (self[number] for number in range(len(self)))
+
+    def __repr__(self) -> str:
+        return f"VideoList({len(self)} videos from {self.source or 'memory'})"
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether every video has a label."""
+        return bool((self._labels != _NONE).all())
+
+    @property
+    def num_classes(self) -> int:
+        """Number of class names, or one more than the largest label (0 without labels)."""
+        if self.class_names is not None:
+            return len(self.class_names)
+        return int(self._labels.max(initial=_NONE)) + 1
+
+    def check_labels(self, num_classes: int) -> None:
+        """Checks that every video has a label below ``num_classes``.
+
+        Raises:
+            ListError: Naming the first video that has not.
+        """
+        wrong = np.flatnonzero((self._labels == _NONE) | (self._labels >= num_classes))
+        if len(wrong) == 0:
+            return
+        record = self[int(wrong[0])]
+        found = "has no label" if record.label is None else f"has label {record.label}"
+        raise ListError(
+            f"{self.source or 'the list'}: {record.path} {found}, expected 0 to {num_classes - 1} "
+            f"({len(wrong)} of {len(self)} videos are wrong); check the list and MODEL.NUM_CLASSES"
+        )
+
+
+def _packed(numbers: Iterable[int | None]) -> NDArray[np.int32]:
+    return np.array([_NONE if number is None else number for number in numbers], np.int32)
+
+
+def _unpacked(number: np.int32) -> int | None:
+    return None if number == _NONE else int(number)
