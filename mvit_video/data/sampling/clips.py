@@ -45,6 +45,16 @@ def check_positive(spec: object, *names: str) -> None:
             raise ValueError(f"{name} is {getattr(spec, name)}, expected more than 0")
 
 
+def check_video_frames(video_frames: int) -> None:
+    """Checks that there is a frame to take.
+
+    Raises:
+        ValueError: There is none.
+    """
+    if video_frames < 1:
+        raise ValueError(f"video_frames is {video_frames}, expected at least 1")
+
+
 @dataclass(frozen=True)
 class ClipSpec:
     """A clip of ``num_frames`` (T) frames, ``sampling_rate`` (tau) apart at ``target_fps``.
@@ -82,6 +92,7 @@ class ClipSpec:
         T points spread evenly from the first to the last frame of the span, cut off to whole frames (16x4
         gives 0, 4, 8, 12, 16, 21, ..., 63, not steps of 4). Beyond the end the last frame repeats.
         """
+        check_video_frames(video_frames)
         # torch and not numpy: the float32 rounding of torch.linspace decides which frame a whole number is.
         # Counted from the whole frame before the start, so that it is the same anywhere in a long video.
         origin = math.floor(start)

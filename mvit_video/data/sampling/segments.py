@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mvit_video.data.sampling.clips import FrameIndices, check_positive
+from mvit_video.data.sampling.clips import FrameIndices, check_positive, check_video_frames
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,7 @@ class SegmentSpec:
 
     def bounds(self, video_frames: int) -> tuple[FrameIndices, FrameIndices]:
         """First and last frame of each segment: int64 (T,) each."""
-        if video_frames < 1:
-            raise ValueError(f"video_frames is {video_frames}, expected at least 1")
+        check_video_frames(video_frames)
         length = (video_frames - 1) / self.num_frames
         edges = np.round(length * np.arange(self.num_frames + 1)).astype(np.int64)
         return edges[:-1], edges[1:]
