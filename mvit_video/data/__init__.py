@@ -7,7 +7,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mvit_video.data.augment.crops import TrainTransform, normalise, subsample
+    from mvit_video.data.augment.erasing import Erasure, RandomErasing
+    from mvit_video.data.augment.finishing import finish_batch
+    from mvit_video.data.augment.mixing import Mix, Mixing, soft_targets
+    from mvit_video.data.augment.normalising import normalise, subsample
+    from mvit_video.data.augment.rand_augment import RandAugment
+    from mvit_video.data.augment.transform import TrainTransform
     from mvit_video.data.lists.files import find_videos
     from mvit_video.data.lists.reading import LIST_FORMATS, read_list
     from mvit_video.data.lists.records import ListError, VideoList, VideoRecord
@@ -24,7 +29,12 @@ if TYPE_CHECKING:
     from mvit_video.data.video.pytorch_video import Video, VideoPathHandler, open_video
 
 _HOMES = {
-    "augment.crops": ("TrainTransform", "normalise", "subsample"),
+    "augment.erasing": ("Erasure", "RandomErasing"),
+    "augment.finishing": ("finish_batch",),
+    "augment.mixing": ("Mix", "Mixing", "soft_targets"),
+    "augment.normalising": ("normalise", "subsample"),
+    "augment.rand_augment": ("RandAugment",),
+    "augment.transform": ("TrainTransform",),
     "lists.files": ("find_videos",),
     "lists.reading": ("LIST_FORMATS", "read_list"),
     "lists.records": ("ListError", "VideoList", "VideoRecord"),
@@ -47,7 +57,8 @@ __all__ = [  # noqa: RUF022 -- in the order of a clip's journey
     "open_video", "Video", "VideoReader", "VideoPathHandler", "VideoError",
     "ClipSpec", "SegmentSpec", "TrainSampling", "RandomClips", "UniformClips",
     "ViewPlan", "Views", "ClipTimes", "decode_views", "iter_clips",
-    "TrainTransform", "normalise", "subsample",
+    "TrainTransform", "RandAugment", "RandomErasing", "Erasure", "Mixing", "Mix",
+    "finish_batch", "soft_targets", "normalise", "subsample",
     "SampleKey", "TrainClips", "TrainSample", "TestVideos", "TestSample",
     "TrainLoader", "Batch", "test_loader",
 ]  # fmt: skip
