@@ -16,15 +16,19 @@ if TYPE_CHECKING:
     from mvit_video.data.lists.files import find_videos
     from mvit_video.data.lists.reading import LIST_FORMATS, read_list
     from mvit_video.data.lists.records import ListError, VideoList, VideoRecord
-    from mvit_video.data.loading.datasets import SampleKey, TestSample, TestVideos, TrainClips, TrainSample
+    from mvit_video.data.loading.bad_videos import BadVideo, BadVideoCount, BadVideosError
+    from mvit_video.data.loading.datasets import TestSample, TestVideos, TrainClips, TrainSample
     from mvit_video.data.loading.loader import Batch, TrainLoader, test_loader
+    from mvit_video.data.loading.reading import SampleKey
+    from mvit_video.data.loading.shards import merge_shards
     from mvit_video.data.loading.views import ClipTimes, Views, decode_views, iter_clips
     from mvit_video.data.sampling.clip_samplers import RandomClips, UniformClips
     from mvit_video.data.sampling.clips import ClipSpec
     from mvit_video.data.sampling.segments import SegmentSpec
     from mvit_video.data.sampling.train_sampling import TrainSampling
     from mvit_video.data.sampling.view_plan import ViewPlan
-    from mvit_video.data.video.errors import VideoError
+    from mvit_video.data.video.errors import Damage, DamagedVideoWarning, IndexContradicted, VideoError
+    from mvit_video.data.video.opening import Decoding, open_reader
     from mvit_video.data.video.pyav import VideoReader
     from mvit_video.data.video.pytorch_video import Video, VideoPathHandler, open_video
 
@@ -38,15 +42,19 @@ _HOMES = {
     "lists.files": ("find_videos",),
     "lists.reading": ("LIST_FORMATS", "read_list"),
     "lists.records": ("ListError", "VideoList", "VideoRecord"),
-    "loading.datasets": ("SampleKey", "TestSample", "TestVideos", "TrainClips", "TrainSample"),
+    "loading.bad_videos": ("BadVideo", "BadVideoCount", "BadVideosError"),
+    "loading.datasets": ("TestSample", "TestVideos", "TrainClips", "TrainSample"),
     "loading.loader": ("Batch", "TrainLoader", "test_loader"),
+    "loading.reading": ("SampleKey",),
+    "loading.shards": ("merge_shards",),
     "loading.views": ("ClipTimes", "Views", "decode_views", "iter_clips"),
     "sampling.clip_samplers": ("RandomClips", "UniformClips"),
     "sampling.clips": ("ClipSpec",),
     "sampling.segments": ("SegmentSpec",),
     "sampling.train_sampling": ("TrainSampling",),
     "sampling.view_plan": ("ViewPlan",),
-    "video.errors": ("VideoError",),
+    "video.errors": ("Damage", "DamagedVideoWarning", "IndexContradicted", "VideoError"),
+    "video.opening": ("Decoding", "open_reader"),
     "video.pyav": ("VideoReader",),
     "video.pytorch_video": ("Video", "VideoPathHandler", "open_video"),
 }
@@ -55,12 +63,14 @@ _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names
 __all__ = [  # noqa: RUF022 -- in the order of a clip's journey
     "read_list", "LIST_FORMATS", "find_videos", "VideoList", "VideoRecord", "ListError",
     "open_video", "Video", "VideoReader", "VideoPathHandler", "VideoError",
+    "open_reader", "Decoding", "Damage", "DamagedVideoWarning", "IndexContradicted",
     "ClipSpec", "SegmentSpec", "TrainSampling", "RandomClips", "UniformClips",
     "ViewPlan", "Views", "ClipTimes", "decode_views", "iter_clips",
     "TrainTransform", "RandAugment", "RandomErasing", "Erasure", "Mixing", "Mix",
     "finish_batch", "soft_targets", "normalise", "subsample",
     "SampleKey", "TrainClips", "TrainSample", "TestVideos", "TestSample",
-    "TrainLoader", "Batch", "test_loader",
+    "TrainLoader", "Batch", "test_loader", "merge_shards",
+    "BadVideo", "BadVideoCount", "BadVideosError",
 ]  # fmt: skip
 
 

@@ -7,24 +7,19 @@ index is its place in the decoder's output. Only the frames asked for are conver
 Axes: N frames, H height, W width, C = 3 colours.
 """
 
-import operator
-import sys
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
-from mvit_video.data.sampling.clips import Duration
-from mvit_video.data.video.errors import VideoError
+from mvit_video.data.video.errors import DamageFound, VideoError
+from mvit_video.data.video.reader import FramePass, Image, OnDamage, oriented
+from mvit_video.data.video.reader import VideoReader as _VideoReader
 from mvit_video.data.video.sources import Source, check_source, ffmpeg_target, name_of
-
-Image = NDArray[np.uint8]
 
 _STILL_IMAGES = ("image2", "_pipe")  # FFmpeg reads a picture as a video of one frame
 # PyAV before 17 converts on one thread anyway, and has no such option.
@@ -44,35 +39,36 @@ class PacketIndex:
     frame_rate: Fraction
 
 
-class VideoReader:
-    """A video file whose frames are read by their index; a context manager.
+class PyavReader(_VideoReader):
+    """A video file decoded by FFmpeg through PyAV.
 
     The first frame is decoded on opening, so what opens is a video. One decoder thread by default: it is
     the fastest for small videos, and damaged streams look the same wherever they are decoded (with several,
     FFmpeg passes over damage in the last frames of some).
     """
 
-    def __init__(self, source: Source, *, threads: int = 1) -> None:
+    def __init__(self, source: Source, *, threads: int = 1, on_damage: OnDamage = "keep") -> None:
         """Opens ``source``, a path or a seekable binary file object (which stays the caller's to close).
 
         Raises:
             VideoError: Nothing there, not a video, or its first frame does not decode.
         """
-        self.name = name_of(source)
+        super().__init__(name_of(source), on_damage=on_damage)
         self._source = source
         self._threads = threads
-        self._closed = False
         self._reformatter = VideoReformatter()
         self._packets: PacketIndex | None = None
-        self._num_frames: int | None = None
-        self._running: list[_ForwardPass] = []
         check_source(source, self.name)
-        self._idle: _ForwardPass | None = _ForwardPass(source, self.name, threads)
+        self._idle = first = self._open_pass()
         try:
-            frame = self._idle.advance_to(0)
-            if frame is None:
-                raise VideoError(f"{self.name}: no frame could be decoded; the file is cut off or damaged")
-            self.height, self.width = _orient(np.empty((frame.height, frame.width), np.bool_), frame).shape
+            try:
+                if not first.advance_to(0):
+                    raise VideoError(
+                        f"{self.name}: no frame could be decoded; the file is cut off or damaged"
+                    )
+            except DamageFound as found:
+                raise VideoError(f"{self.name}: damaged at frame 0: {found}") from found
+            self.height, self.width = first.size()
         except BaseException:
             self.close()
             raise
@@ -95,148 +91,16 @@ class VideoReader:
         """Frames per second; the average where the rate varies."""
         return self.packet_index.frame_rate
 
-    @property
-    def num_frames(self) -> int:
-        """How many frames decoding finds; the first use decodes to the end (converting nothing)."""
-        if self._num_frames is None:
-            for _ in self._stream([sys.maxsize], until_end=True):
-                pass
-        assert self._num_frames is not None
-        return self._num_frames
-
-    @property
-    def fps(self) -> float:
-        """Frames per second; the average where the rate varies."""
-        return float(self.frame_rate)
-
-    @property
-    def duration(self) -> Duration:
-        """Seconds, ``num_frames / fps``; a float that also carries the two."""
-        return Duration(self.num_frames, self.frame_rate)
-
-    def frames(self, indices: Iterable[int]) -> Image:
-        """Decodes the frames at ``indices`` (any order, repeats allowed): uint8 (N, H, W, 3) RGB.
-
-        Raises:
-            VideoError: An index beyond the end, or damage on the way there.
-        """
-        order = [operator.index(index) for index in indices]
-        places: dict[int, list[int]] = {}
-        for place, index in enumerate(order):
-            places.setdefault(index, []).append(place)
-        frames_NHWC = np.empty((len(order), self.height, self.width, 3), np.uint8)
-        for index, image in self.stream(sorted(places)):
-            frames_NHWC[places[index]] = image
-        return frames_NHWC
-
-    def stream(self, indices: Iterable[int], *, until_end: bool = False) -> Iterator[tuple[int, Image]]:
-        """Yields (index, uint8 (H, W, 3) RGB) in one forward pass that holds one frame at a time.
-
-        Args:
-            indices: Non-decreasing; a repeated index yields the same array again.
-            until_end: Do not raise at the first index beyond the end: yield the last frame (once more, if
-                need be) under its own index, and stop.
-
-        Raises:
-            VideoError: An index beyond the end, or damage on the way there.
-        """
-        shown = -1
-        image: Image | None = None
-        for index, frame in self._stream(indices, until_end=until_end):
-            if index != shown or image is None:
-                shown, image = index, self._to_rgb(frame)
-            yield index, image
-
-    def close(self) -> None:
-        """Frees the decoder; safe to call twice."""
-        self._closed = True
-        for run in [*self._running, self._idle]:
-            if run is not None:
-                run.close()
-        self._running.clear()
-        self._idle = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.name!r}, {self.width}x{self.height})"
-
-    def _stream(self, indices: Iterable[int], *, until_end: bool) -> Iterator[tuple[int, av.VideoFrame]]:
-        """One forward pass over the decoded frames; each running pass has a decoder of its own."""
-        run: _ForwardPass | None = None
-        shown, frame = -1, None
-        try:
-            for index in map(operator.index, indices):
-                if index < 0:
-                    raise VideoError(f"{self.name}: frame {index} was asked for; frames are counted from 0")
-                if index < shown:
-                    raise VideoError(
-                        f"{self.name}: frame {index} was asked for after {shown}; sort the indices"
-                    )
-                run = run or self._start_pass(index)
-                if index != shown:
-                    frame = run.advance_to(index)
-                if frame is None:
-                    self._num_frames = run.next_index
-                    if until_end:
-                        if run.last is not None:
-                            yield run.next_index - 1, run.last
-                        return
-                    raise VideoError(
-                        f"{self.name}: frame {index} was asked for, but the video has only "
-                        f"{run.next_index} (0 to {run.next_index - 1})"
-                    )
-                shown = index
-                yield index, frame
-        finally:
-            if run is not None:
-                self._end_pass(run)
-
-    def _start_pass(self, first_index: int) -> "_ForwardPass":
-        self._check_open()
-        run, self._idle = self._idle, None
-        if run is not None and not run.can_reach(first_index):
-            run.close()
-            run = None
-        run = run or _ForwardPass(self._source, self.name, self._threads)
-        self._running.append(run)
-        return run
-
-    def _end_pass(self, run: "_ForwardPass") -> None:
-        if run in self._running:
-            self._running.remove(run)
-        if self._idle is None and not self._closed:
-            self._idle = run
-        else:
-            run.close()
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise VideoError(f"{self.name}: the video is closed; open it again")
-
-    def _to_rgb(self, frame: av.VideoFrame) -> Image:
-        # One kept reformatter on one thread: its set-up costs more than the conversion of a small frame.
-        rgb: Any = self._reformatter.reformat(frame, format="rgb24", **_ONE_THREAD).to_ndarray()
-        return np.ascontiguousarray(_orient(rgb, frame))
+    def _open_pass(self) -> "_ForwardPass":
+        return _ForwardPass(self._source, self.name, self._threads, self._reformatter)
 
 
-class _ForwardPass:
+class _ForwardPass(FramePass):
     """A decoder that starts at frame 0 and only moves forward."""
 
-    def __init__(self, source: Source, name: str, threads: int) -> None:
-        self.next_index = 0
-        self._name = name
-        self.last: av.VideoFrame | None = None
-        self._size: tuple[int, int] | None = None
+    def __init__(self, source: Source, name: str, threads: int, reformatter: VideoReformatter) -> None:
+        self._frame: av.VideoFrame | None = None
+        self._reformatter = reformatter
         self._container = _open_container(source, name)
         try:
             stream = _choose_stream(self._container, name)
@@ -248,43 +112,51 @@ class _ForwardPass:
             self.close()
             raise
 
-    def can_reach(self, index: int) -> bool:
-        return index >= self.next_index - (self.last is not None)
-
-    def advance_to(self, index: int) -> av.VideoFrame | None:
-        """The frame at ``index``, or None where the video ends before it."""
-        while self.next_index <= index:
+    def advance_to(self, index: int) -> bool:
+        while self.position < index:
             frame = self._decode_next()
             if frame is None:
-                return None
-            self.last = frame
-            self.next_index += 1
-        return self.last
+                return False
+            self._frame = frame
+            self.position += 1
+        return True
+
+    def image(self) -> Image:
+        assert self._frame is not None
+        # One kept reformatter on one thread: its set-up costs more than the conversion of a small frame.
+        rgb: Any = self._reformatter.reformat(self._frame, format="rgb24", **_ONE_THREAD).to_ndarray()
+        return np.ascontiguousarray(_orient(rgb, self._frame))
+
+    def size(self) -> tuple[int, int]:
+        """Height and width as shown."""
+        assert self._frame is not None
+        blank = np.empty((self._frame.height, self._frame.width), np.bool_)
+        height, width = _orient(blank, self._frame).shape
+        return height, width
 
     def close(self) -> None:
-        self.last = None
+        self._frame = None
         self._container.close()
 
     def _decode_next(self) -> av.VideoFrame | None:
         try:
             frame: av.VideoFrame | None = next(self._frames, None)
         except (av.FFmpegError, OSError, ValueError, EOFError) as error:
-            raise VideoError(self._damage(_reason(error))) from error
+            raise DamageFound(_reason(error)) from error
         if frame is None:
             return None
         if frame.is_corrupt:
-            raise VideoError(self._damage("the decoder marks the frame as corrupt"))
-        size = (frame.width, frame.height)
-        self._size = self._size or size
-        if size != self._size:
-            raise VideoError(
-                f"{self._name}: the picture size changes at frame {self.next_index} from "
-                f"{self._size[0]}x{self._size[1]} to {size[0]}x{size[1]}; re-encode it to one size"
+            raise DamageFound("the decoder marks the frame as corrupt")
+        last = self._frame or frame
+        if (frame.width, frame.height) != (last.width, last.height):
+            raise DamageFound(
+                f"the picture size changes from {last.width}x{last.height} to {frame.width}x{frame.height}; "
+                "re-encode it to one size"
             )
         return frame
 
-    def _damage(self, reason: str) -> str:
-        return f"{self._name}: damaged at frame {self.next_index}: {reason}"
+
+VideoReader = PyavReader  # until its users ask open_reader for one
 
 
 def _open_container(source: Source, name: str) -> Any:
@@ -346,18 +218,12 @@ def _frame_rate(stream: Any, count: int, span: int) -> Fraction:
 
 
 def _orient(image: NDArray[Any], frame: av.VideoFrame) -> NDArray[Any]:
-    """Turns and mirrors as the frame's display matrix says, to the nearest quarter turn."""
+    """Turns and mirrors as the frame's display matrix says."""
     side_data: Any
     for side_data in frame.side_data:
-        if side_data.type.name != "DISPLAYMATRIX":
-            continue
-        a, b, _, c, d = np.frombuffer(bytes(side_data), "<i4")[:5].tolist()
-        # Shown at x' = a x + c y, y' = b x + d y, with y downwards.
-        if abs(a) + abs(d) < abs(b) + abs(c):
-            image = np.swapaxes(image, 0, 1)
-            a, d = c, b
-        image = image[:, ::-1] if a < 0 else image
-        image = image[::-1] if d < 0 else image
+        if side_data.type.name == "DISPLAYMATRIX":
+            a, b, _, c, d = np.frombuffer(bytes(side_data), "<i4")[:5].tolist()
+            return oriented(image, (a, b, c, d))
     return image
 
 
