@@ -1,10 +1,8 @@
 """Map-style datasets: a key in, a sample out, whatever process it runs in.
 
-Everything random about a training sample is drawn from (seed, epoch, index, repeat), so the number of
-workers, the order of work and a resumed run change nothing.
+The number of workers, the order of work and a resumed run change nothing about a sample.
 """
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,70 +10,94 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from mvit_video.data.augment.crops import Resampler, TrainTransform
-from mvit_video.data.lists.reading import ListError, VideoRecord
-from mvit_video.data.loading.views import ClipTimes, decode_views
-from mvit_video.data.sampling.clips import ClipSpec, FrameIndices
+from mvit_video.data.augment.erasing import Erasure, RandomErasing
+from mvit_video.data.augment.transform import TrainTransform
+from mvit_video.data.lists.records import ListError, VideoRecord
+from mvit_video.data.loading.bad_videos import BadVideo
+from mvit_video.data.loading.reading import (
+    ClipReader,
+    ClipTask,
+    ReadClips,
+    ReadViews,
+    SampleKey,
+    Unreadable,
+    ViewReader,
+    ViewTask,
+)
+from mvit_video.data.loading.views import ClipTimes
+from mvit_video.data.sampling.train_sampling import TrainSampling
 from mvit_video.data.sampling.view_plan import ViewPlan
 from mvit_video.data.video.errors import VideoError
-from mvit_video.data.video.pyav import VideoReader
+from mvit_video.data.video.opening import Decoding
 
 MAX_REPLACEMENTS = 10
-_CLIP, _REPLACEMENT = 0, 1  # independent random streams of one sample
-_logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class SampleKey:
-    """Which training sample: draw ``repeat`` of video ``index`` in ``epoch``."""
-
-    epoch: int
-    index: int
-    repeat: int = 0
+_REPLACEMENT = 1  # a random stream apart from those of the clips
 
 
 @dataclass(frozen=True, slots=True)
 class TrainSample:
-    """A training clip, uint8 (3, T, S, S) laid out channels last.
+    """The clips of one video: uint8 (R, 3, T, S, S) laid out channels last, R the repeats.
 
-    ``index`` and ``label`` are those of the video that was read; ``replaced`` counts the unreadable videos
-    before it.
+    ``index`` and ``label`` are those of the video that was read; ``erasures`` says what to erase of each
+    clip; ``bad`` are the unreadable videos it stands in for, ``damaged`` is itself if its end was cut off.
     """
 
-    clip: torch.Tensor
+    clips: torch.Tensor
     label: int
     index: int
-    replaced: int
+    erasures: tuple[Erasure | None, ...] = ()
+    bad: tuple[BadVideo, ...] = ()
+    damaged: tuple[BadVideo, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class TestSample:
     """All views of one video, uint8 (V, 3, T, S, S); or None and the reason in ``error``."""
 
+    __test__ = False  # not a test class, whatever pytest thinks of the name
+
     index: int
     views: torch.Tensor | None
     clips: tuple[ClipTimes, ...]
     error: str | None
+    damaged: tuple[BadVideo, ...] = ()
 
 
 class TrainClips(Dataset[TrainSample]):
     """One random clip, randomly cut, of a labelled video.
 
-    An unreadable video is replaced by another one, drawn from the same seed and counted.
+    An unreadable video is replaced by another one, drawn from the same seed and reported in ``bad``.
+
+    Args:
+        records: Videos with labels.
+        sampling: Which frames make a clip.
+        transform: Crops and augments.
+        seed: Of everything random.
+        repeats: R, clips cut out of the same frames (repeated augmentation).
+        erasing: Draws what to erase of each clip, on the device and later.
+        decoding: How videos are opened.
     """
 
     def __init__(
-        self, records: Sequence[VideoRecord], clip: ClipSpec, transform: TrainTransform, *, seed: int = 0
+        self,
+        records: Sequence[VideoRecord],
+        sampling: TrainSampling,
+        transform: TrainTransform,
+        *,
+        seed: int = 0,
+        repeats: int = 1,
+        erasing: RandomErasing | None = None,
+        decoding: Decoding = Decoding(),  # noqa: B008 -- frozen
     ) -> None:
         if len(records) == 0:
             raise ListError("there are no videos to train on")
         unlabelled = next((record.path for record in records if record.label is None), None)
         if unlabelled is not None:
             raise ListError(f"{unlabelled}: has no label, and training needs one for every video")
+        if repeats < 1:
+            raise ValueError(f"repeats is {repeats}, expected at least 1")
         self.records = records
-        self.clip = clip
-        self.transform = transform
-        self.seed = seed
+        self.reader = ClipReader(sampling, transform, seed, repeats, erasing, decoding)
 
     def __len__(self) -> int:
         return len(self.records)
@@ -86,50 +108,34 @@ class TrainClips(Dataset[TrainSample]):
         Raises:
             VideoError: Neither the video nor any of the ten drawn to replace it can be read.
         """
-        index = key.index
-        replacements = self._generator(key, _REPLACEMENT)
-        for replaced in range(MAX_REPLACEMENTS + 1):
-            path, label, _ = self.records[index]
-            assert label is not None
-            try:
-                return TrainSample(self._read_clip(path, key), label, index, replaced)
-            except VideoError as error:
-                _logger.warning("training goes on without a video: %s", error)
-                failure = error
-            index = int(replacements.integers(len(self.records)))
-        raise VideoError(f"{failure} (and {MAX_REPLACEMENTS} more videos before it could not be read)")
+        task = self.task(key)
+        while isinstance(result := self.reader(task), Unreadable):
+            task = self.replace(task, result.reason)
+        return self.sample(task, result)
 
-    def _generator(self, key: SampleKey, stream: int) -> np.random.Generator:
-        return np.random.default_rng([self.seed, key.epoch, key.index, key.repeat, stream])
+    def task(self, key: SampleKey) -> ClipTask:
+        """What to read for this key."""
+        return ClipTask(key, key.index, self.records[key.index].path)
 
-    def _read_clip(self, path: str, key: SampleKey) -> torch.Tensor:
-        generator = self._generator(key, _CLIP)
-        position = generator.random()
-        with VideoReader(path) as video:
-            resampler = Resampler(self.transform.draw(video.height, video.width, generator))
-            fps, assumed = video.fps, max(1, video.expected_frames)
-            while True:
-                start = self.clip.random_start(position, assumed, fps)
-                indices = self.clip.frame_indices(start, fps, assumed)
-                clip_TSSC = _read_frames(video, indices, resampler)
-                if clip_TSSC is not None:
-                    return clip_TSSC.permute(3, 0, 1, 2)
-                assumed = video.num_frames  # fewer than the packets promised
+    def replace(self, task: ClipTask, reason: str) -> ClipTask:
+        """What to read where the task's video is unreadable.
 
+        Raises:
+            VideoError: Ten others were unreadable before it.
+        """
+        bad = (*task.bad, BadVideo(task.path, reason))
+        if len(bad) > MAX_REPLACEMENTS:
+            raise VideoError(f"{bad[-1]} (and {MAX_REPLACEMENTS} more videos before it could not be read)")
+        key = task.key
+        generator = np.random.default_rng([self.reader.seed, key.epoch, key.index, 0, _REPLACEMENT])
+        index = int(generator.integers(len(self.records), size=len(bad))[-1])
+        return ClipTask(key, index, self.records[index].path, bad)
 
-def _read_frames(video: VideoReader, indices: FrameIndices, resampler: Resampler) -> torch.Tensor | None:
-    """The frames, cut: uint8 (T, S, S, 3); or None if the video ends before the last of them.
-
-    Stops at the last frame needed: for a random position an assumed count that is too low does no harm.
-    """
-    windows = [
-        (index, resampler(image))
-        for index, image in video.stream(dict.fromkeys(indices.tolist()), until_end=True)
-    ]
-    if windows[-1][0] < indices[-1]:
-        return None
-    window_of = dict(windows)
-    return torch.stack([window_of[index] for index in indices.tolist()])
+    def sample(self, task: ClipTask, read: ReadClips) -> TrainSample:
+        """The sample that came of a task."""
+        label = self.records[task.index].label
+        assert label is not None
+        return TrainSample(read.clips, label, task.index, read.erasures, task.bad, read.damaged)
 
 
 class TestVideos(Dataset[TestSample]):
@@ -147,23 +153,26 @@ class TestVideos(Dataset[TestSample]):
         *,
         shuffle_frames: bool = False,
         seed: int = 0,
+        decoding: Decoding = Decoding(),  # noqa: B008 -- frozen
     ) -> None:
         self.records = records
         self.plan = plan
-        self.shuffle_frames = shuffle_frames
-        self.seed = seed
+        self.reader = ViewReader(plan, shuffle_frames, seed, decoding)
 
     def __len__(self) -> int:
         return len(self.records)
 
     def __getitem__(self, index: int) -> TestSample:
         """The views of video ``index``."""
-        shuffle_seed: int | None = None
-        if self.shuffle_frames:
-            shuffle_seed = int(np.random.SeedSequence([self.seed, index]).generate_state(1)[0])
-        try:
-            with VideoReader(self.records[index].path) as video:
-                views, clips = decode_views(video, self.plan, shuffle_seed=shuffle_seed)
-        except VideoError as error:
-            return TestSample(index, None, (), str(error))
-        return TestSample(index, views, clips, None)
+        task = self.task(index)
+        return self.sample(task, self.reader(task))
+
+    def task(self, index: int) -> ViewTask:
+        """What to read for this index."""
+        return ViewTask(index, self.records[index].path)
+
+    def sample(self, task: ViewTask, read: ReadViews | Unreadable) -> TestSample:
+        """The sample that came of a task."""
+        if isinstance(read, Unreadable):
+            return TestSample(task.index, None, (), str(BadVideo(task.path, read.reason)))
+        return TestSample(task.index, read.views, read.clips, None, read.damaged)
