@@ -393,7 +393,7 @@ def test_what_cannot_be_asked_for(tmp_path):
         with pytest.raises(TypeError):
             video.frames([1.5])
     with pytest.raises(
-        ValueError, match="backend is 'torchvision', expected one of auto, pyav, 
+        ValueError, match="backend is 'torchvision', expected one of auto, pyav, decord, torchcodec"
     ):
         open_video(path, backend="torchvision")
     with pytest.raises(VideoError, match="expected a path or an open, seekable binary file, found int"):
