@@ -50,6 +50,10 @@ def load_config(
     except ConfigError as error:
         problems += error.problems
     settings += [Setting(key, value, COMMAND_LINE) for key, value in (fixed or {}).items()]
+    try:
+        settings = slowfast.add_sampling(settings)
+    except ConfigError as error:
+        problems += error.problems
     return _build(settings, problems)
 
 

@@ -107,6 +107,12 @@ def clashes(config: Config) -> Iterator[Clash]:
         yield from _too_small(
             data, "TEST_CROP_SIZE", data.test_crop_size, "testing with TEST.NUM_SPATIAL_CROPS 1"
         )
+    if data.reverse_input_channel and data.sampling == "dense":
+        yield Clash(
+            ("DATA.REVERSE_INPUT_CHANNEL", "DATA.SAMPLING"),
+            "DATA.REVERSE_INPUT_CHANNEL is True with DATA.SAMPLING dense: SlowFast shows the network blue, "
+            "green, red then, and frames are red, green, blue here; set it False, or DATA.SAMPLING segments",
+        )
     if config.train.enable and config.mixup.enable and config.model.loss_func != "soft_cross_entropy":
         yield Clash(
             ("MIXUP.ENABLE", "MODEL.LOSS_FUNC"),

@@ -11,6 +11,7 @@ from mvit_video.config.section import (
     PixelRange,
     Positive,
     PositivePerChannel,
+    Probability,
     Section,
 )
 
@@ -30,8 +31,14 @@ class Data(Section):
     test_list: str = ""
     """Test videos: a list file or a folder per class."""
 
-    list_format: Literal["auto", "path", "path_label", "path_frames_label", "folders"] = "auto"
-    """What a row of a list holds; auto looks: a second number counts as frames only if every row has it."""
+    list_format: Literal[
+        "auto", "path", "path_label", "path_frames_label", "folders", "kinetics", "ssv2", "frame_list"
+    ] = "auto"
+    """What a list is, and what its rows hold; auto looks: a second number counts as frames only if every row
+    has it."""
+
+    labels_path: str = ""
+    """Something-Something-v2's file of labels, or the folder it is in; empty: it lies beside the list."""
 
     path_label_separator: str = " "
     """What stands between the columns of a list. Rows are split from the right: paths may hold it too."""
@@ -41,6 +48,10 @@ class Data(Section):
 
     class_names: str = ""
     """Names of the classes: a known set such as kinetics400, or a text file with one name a line."""
+
+    sampling: Literal["dense", "segments"] = "dense"
+    """Which frames a clip has: dense, NUM_FRAMES frames SAMPLING_RATE apart (Kinetics); segments, one frame
+    of each of NUM_FRAMES equal parts of the whole video (Something-Something-v2)."""
 
     num_frames: Count = 8
     """Frames of one clip (T). The model is built for this many."""
@@ -54,6 +65,11 @@ class Data(Section):
     use_offset_sampling: bool = False
     """Where test clips start: True, at whole frames, the last clip ending with the video; False, evenly, so
     that the last clip ends early. Every MViT recipe sets True. It changes testing only."""
+
+    reverse_input_channel: bool = False
+    """MEAN and STD stand in the order blue, green, red, as in SlowFast's files for Something-Something-v2,
+    which read frames in that order and reverse them after normalising. The network sees red, green, blue
+    either way."""
 
     mean: PerChannel = (0.45, 0.45, 0.45)
     """Mean of red, green and blue in 0 to 1, subtracted."""
@@ -78,7 +94,7 @@ class Data(Section):
     """Range of a training crop's width over height, as 3/4 to 4/3; goes with the relative scales."""
 
     train_jitter_fps: NonNegative = 0.0
-    """Random change of a training clip's frame rate, in frames per second; 0: none."""
+    """Raise TARGET_FPS by up to this for each training clip, which shortens it; 0: never."""
 
     inv_uniform_sample: bool = False
     """Draw the short side so that its inverse is uniform (Something-Something-v2's recipe)."""
@@ -89,8 +105,17 @@ class Data(Section):
     ensemble_method: Literal["sum", "max"] = "sum"
     """How the scores of a video's views become one: their sum or their maximum."""
 
-    decoding_backend: Literal["auto", "pyav"] = "auto"
-    """Which decoder reads the files; both are PyAV today."""
+    decoding_backend: Literal["auto", "pyav", "decord", "torchcodec"] = "auto"
+    """Which decoder reads the files; auto is PyAV. decord and torchcodec have to be installed."""
+
+    on_damage: Literal["keep", "refuse"] = "keep"
+    """A file that is damaged half-way: keep its good part, with a warning, or refuse it as unreadable."""
+
+    timeout_seconds: Positive = 60.0
+    """Longest that a worker may take for one video; then it is ended, and the video counts as unreadable."""
+
+    bad_videos_limit: Probability = 0.1
+    """Share of the training videos that may be unreadable in one epoch; more stop the run."""
 
 
 class DataLoader(Section):

@@ -17,9 +17,10 @@ from mvit_video.config.section import (
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
+_RAND_AUGMENT = r"|rand(-[mn]\d+|-mmax\d+|-(p|mstd)\d+(\.\d+)?|-inc[01]|-w0)*"
 RandAugmentSpec = Annotated[
     str,
-    checked(lambda text: re.fullmatch(r"|rand(-[mn]\d+|-w\d|-mstd\d+(\.\d+)?|-inc[01])*", text) is not None),
+    checked(lambda text: re.fullmatch(_RAND_AUGMENT, text) is not None),
     Expected("'' (none) or a RandAugment such as rand-m7-n4-mstd0.5-inc1"),
 ]
 ResultsPath = Annotated[
@@ -36,11 +37,12 @@ class Train(Section):
     """Train (when the configuration is run as a whole)."""
 
     batch_size: Count = 64
-    """Clips per optimiser step on one node of NUM_GPUS GPUs; kept by accumulation where there are fewer."""
+    """Videos per optimiser step on one node of NUM_GPUS GPUs, AUG.NUM_SAMPLE clips of each; kept by
+    accumulation where there are fewer GPUs."""
 
     micro_batch_size: Count | None = None
-    """Most clips one device holds in one forward pass; accumulation makes up the rest of the batch. None:
-    what one of NUM_GPUS GPUs would hold."""
+    """Most videos one device holds in one forward pass, AUG.NUM_SAMPLE clips of each; accumulation makes up
+    the rest of the batch. None: what one of NUM_GPUS GPUs would hold."""
 
     precision: Precision = "auto"
     """Number format of the forward pass; auto: fp32, unless MIXED_PRECISION asks for less on a GPU."""
@@ -77,16 +79,18 @@ class Aug(Section):
     """AUG: augmentation of training clips."""
 
     enable: bool = False
-    """Use AA_TYPE and random erasing."""
+    """Use RandAugment (AA_TYPE) or colour jitter, and random erasing."""
 
     num_sample: Count = 1
     """Differently augmented clips made of each training video; the batch grows by this factor."""
 
     color_jitter: NonNegative | None = 0.4
-    """Strength of colour jitter; None: none."""
+    """Strength of colour jitter, for training without RandAugment: beside AA_TYPE it counts for nothing, as
+    in SlowFast. None: none."""
 
     aa_type: RandAugmentSpec = "rand-m9-mstd0.5-inc1"
-    """RandAugment: m magnitude, n operations, mstd spread, inc1 strength growing with magnitude; '': none."""
+    """RandAugment in timm's dialect: m magnitude, n operations, mstd spread of the magnitude, inc1 strength
+    growing with the magnitude; '': none."""
 
     interpolation: Literal["bilinear", "bicubic", "random"] = "bicubic"
     """Resampling of RandAugment's geometric operations."""
@@ -107,6 +111,9 @@ class Mixup(Section):
     enable: bool = False
     """Mix, and smooth the labels."""
 
+    group_size: Count = 2
+    """Videos whose clips are mixed with each other. 2 is what one of SlowFast's 8 GPUs holds of 16 videos."""
+
     alpha: NonNegative = 0.8
     """Beta distribution of mixup's weight; 0: no mixup."""
 
@@ -114,7 +121,7 @@ class Mixup(Section):
     """Beta distribution of CutMix's area; 0: no CutMix."""
 
     prob: Probability = 1.0
-    """Probability that a batch is mixed."""
+    """Probability that a group is mixed."""
 
     switch_prob: Probability = 0.5
     """Probability of CutMix rather than mixup."""

@@ -6,6 +6,7 @@ A key of SlowFast is either a field of our schema, spelled alike, or has its ent
 * refused: it asks for something that is not done here, and the result would differ; an error says why. At
   SlowFast's default it asks for nothing, so full dumps of its configurations load.
 * a value of one of our keys that goes by another name here is renamed, and a line in the log says so.
+* TRAIN.DATASET and TEST.DATASET say what is DATA.SAMPLING here (`add_sampling`).
 
 (SlowFast has not renamed a key that concerns these models, so there are no renamed keys.)
 
@@ -18,6 +19,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
+from mvit_video.config.errors import ConfigError, Problem
 from mvit_video.config.literals import interpret
 from mvit_video.config.reading import Setting
 
@@ -63,7 +65,9 @@ _SELF_SUPERVISED = _ignored("concerns self-supervised training, which is switche
 _NO_SELF_SUPERVISION = "there is no self-supervised training here"
 _IMAGES = _ignored("concerns image data sets")
 _STEPS = _ignored("concerns learning rate policies other than cosine")
-_DATASETS = "data are lists of videos, read as SlowFast's kinetics is"
+_DATASETS = "videos are sampled as SlowFast's kinetics (DATA.SAMPLING dense) or ssv2 (segments)"
+_DENSE, _SEGMENTS = ("kinetics", "Kinetics", "ptvkinetics", "Ptvkinetics"), ("ssv2", "Ssv2", "SSv2")
+_DATASET_KEYS = ("TRAIN.DATASET", "TEST.DATASET")
 
 TABLE: Mapping[str, Foreign] = MappingProxyType(
     {
@@ -81,12 +85,11 @@ TABLE: Mapping[str, Foreign] = MappingProxyType(
         "TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN": _ignored("prefixes of names are recognised by themselves", ()),
         "TEST.CHECKPOINT_SQUEEZE_TEMPORAL": _ignored("the shape of pooling weights is recognised by itself"),
         # Data
-        "TRAIN.DATASET": _refused(_DATASETS, "kinetics", "Kinetics", "ptvkinetics", "Ptvkinetics"),
-        "TEST.DATASET": _refused(_DATASETS, "kinetics", "Kinetics", "ptvkinetics", "Ptvkinetics"),
+        "TRAIN.DATASET": _refused(_DATASETS, *_DENSE, *_SEGMENTS),
+        "TEST.DATASET": _refused(_DATASETS, *_DENSE, *_SEGMENTS),
         "DATA.INPUT_CHANNEL_NUM": _refused("clips have three colours and one pathway", (3, 3), (3,)),
         "DATA.DECODING_SHORT_SIZE": _ignored("frames are decoded at their full size", 256),
         "DATA.MULTI_LABEL": _refused("a video has one label", False),
-        "DATA.REVERSE_INPUT_CHANNEL": _refused("frames are red, green, blue throughout", False),
         "DATA.SKIP_ROWS": _refused("lists have no header", 0),
         "DATA.DUMMY_LOAD": _refused("videos are always decoded", False),
         "DATA.LOADER_CHUNK_SIZE": _ignored("lists are read whole", 0),
@@ -190,6 +193,37 @@ def lookup(key: str) -> Foreign | None:
             return TABLE[f"{section}.*"]
         section = section.rpartition(".")[0]
     return None
+
+
+def add_sampling(settings: list[Setting]) -> list[Setting]:
+    """The settings, with DATA.SAMPLING behind a data set that says it; logs that.
+
+    Raises:
+        ConfigError: Training and testing are to be sampled differently.
+    """
+    last = {setting.key: setting for setting in settings}
+    datasets = [last[key] for key in _DATASET_KEYS if key in last]
+    segments = [setting for setting in datasets if setting.value in _SEGMENTS]
+    if len(segments) == 1 and len(datasets) == 2:
+        values = " and ".join(f"{setting.key} is {setting.value!r}" for setting in datasets)
+        text = f"{values}: a run samples its videos in one way, DATA.SAMPLING; set both alike"
+        raise ConfigError([Problem(segments[0].place, text)])
+    for setting in segments:
+        _logger.warning("%s: %s: ssv2 means DATA.SAMPLING segments here", setting.place, setting.key)
+        after = next(i for i, other in enumerate(settings) if other is setting) + 1
+        meant = replace(setting, key="DATA.SAMPLING", value="segments")
+        settings = [*settings[:after], meant, *settings[after:]]
+    if segments and not _is_true(last.get("DATA.REVERSE_INPUT_CHANNEL")):
+        _logger.warning(
+            "%s: DATA.REVERSE_INPUT_CHANNEL is not True: SlowFast shows the network blue, green, red then; "
+            "here it sees red, green, blue, and MEAN and STD are taken in that order",
+            segments[0].place,
+        )
+    return settings
+
+
+def _is_true(setting: Setting | None) -> bool:
+    return setting is not None and interpret(setting.value, bool) is True
 
 
 def rename_value(setting: Setting) -> Setting:

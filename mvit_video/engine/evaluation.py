@@ -58,6 +58,7 @@ def evaluate(
     dataset: TestVideos,
     *,
     num_workers: int = 0,
+    timeout_seconds: float = 60.0,
     progress: Callable[[int], None] = lambda done: None,
 ) -> TestResult:
     """Score every video of a data set over all its views and count the right ones.
@@ -69,10 +70,13 @@ def evaluate(
         scorer: the model and how to run it.
         dataset: the videos and their views.
         num_workers: processes that decode; 0 decodes here.
+        timeout_seconds: the longest that a worker may take for one video.
         progress: called with the number of videos done.
     """
     rows: list[VideoResult] = []
-    for video in _scored(scorer, test_loader(dataset, num_workers=num_workers)):
+    for video in _scored(
+        scorer, test_loader(dataset, num_workers=num_workers, timeout_seconds=timeout_seconds)
+    ):
         record = dataset.records[video.index]
         if video.error is not None:
             rows.append(VideoResult(record.path, record.label, None, 0, video.error))

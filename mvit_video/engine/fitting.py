@@ -18,7 +18,7 @@ from mvit_video.engine.logs import Row, RunLog
 from mvit_video.engine.optimiser import build_optimiser, parameter_groups
 from mvit_video.engine.preparation import TrainInputs, prepare_training
 from mvit_video.engine.randomness import random_states, restore_random_states, seed_everything
-from mvit_video.engine.resolve import resolve_test_batch
+from mvit_video.engine.resolve import resolve_statistics, resolve_test_batch
 from mvit_video.engine.training import TrainState, train_one_epoch
 from mvit_video.models import MViT
 from mvit_video.weights import ZOO
@@ -87,9 +87,11 @@ def _run_epochs(inputs: TrainInputs, state: TrainState, log: RunLog, display: Tr
     if state.epoch and due(train_config.eval_period) and not log.has("val", state.step):
         _validate(inputs, state, log)
     while state.epoch < max_epoch:
-        replaced = train_one_epoch(state, inputs.loader, inputs.plan, log, display)
-        if replaced:
-            _logger.warning("epoch %d: %d unreadable videos were replaced by others", state.epoch, replaced)
+        troubles = train_one_epoch(state, inputs.loader, inputs.plan, log, display)
+        for line in troubles.lines():
+            _logger.warning("%s", line)
+        if found := troubles.details:
+            log.write("videos", step=state.step, epoch=float(state.epoch), details=found, **troubles.counts)
         if due(train_config.checkpoint_period):
             _save(inputs, state)
         if due(train_config.eval_period):
@@ -204,17 +206,24 @@ def _validate(inputs: TrainInputs, state: TrainState, log: RunLog) -> None:
     if inputs.validation is None:
         return
     config = inputs.config
+    mean, std = resolve_statistics(config)
     scorer = ViewScorer(
         state.model,
-        mean=config.data.mean,
-        std=config.data.std,
+        mean=mean,
+        std=std,
         device=inputs.device,
         precision=choose_precision(config.test.precision, inputs.device, training=False),
         views_per_batch=resolve_test_batch(config),
         method=config.data.ensemble_method,
     )
     with counting("evaluating", len(inputs.validation), live=False) as progress:
-        result = evaluate(scorer, inputs.validation, num_workers=inputs.num_workers, progress=progress)
+        result = evaluate(
+            scorer,
+            inputs.validation,
+            num_workers=inputs.num_workers,
+            timeout_seconds=config.data.timeout_seconds,
+            progress=progress,
+        )
     log.write(
         "val",
         step=state.step,
@@ -235,9 +244,9 @@ def _announce(inputs: TrainInputs, state: TrainState) -> None:
         describe_device(inputs.device), inputs.plan.precision,
     )  # fmt: skip
     _logger.info(
-        "%d epochs of %d steps; effective batch %d clips: %d accumulated x %d at a time",
-        solver.max_epoch, inputs.steps_per_epoch,
-        batch.global_batch, batch.accumulation_steps, batch.micro_batch,
+        "%d epochs of %d steps; effective batch %d clips (%d videos x %d): %d videos at a time, %d times",
+        solver.max_epoch, inputs.steps_per_epoch, batch.global_clips,
+        batch.global_batch, batch.clips_per_video, batch.micro_batch, batch.accumulation_steps,
     )  # fmt: skip
     _logger.info(
         "%s, learning rate %.3g at the top (%.3g at epoch 0, %.3g at the end), weight decay %g",

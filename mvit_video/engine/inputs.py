@@ -57,6 +57,7 @@ def read_split(
         separator=data.path_label_separator if "path_label_separator" in data.model_fields_set else None,
         path_prefix=data.path_prefix,
         list_format=data.list_format,
+        labels_path=data.labels_path,
         class_names=names,
     )
     if any(record.label is not None for record in videos):

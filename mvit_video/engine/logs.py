@@ -5,6 +5,7 @@ import math
 import os
 import resource
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -22,9 +23,9 @@ Row = dict[str, Any]
 class RunLog:
     """Writes rows of numbers; a resumed run continues the file as if it had never stopped.
 
-    Every row has ``kind`` ("train" or "val"), ``step`` (optimiser steps completed) and ``epoch`` (epochs
-    completed, fractional). Rows after ``resume_step`` were written by a sitting whose work is done again, so
-    they are dropped, as is a last line that was cut off.
+    Every row has ``kind`` ("train", "val" or "videos"), ``step`` (optimiser steps completed) and ``epoch``
+    (epochs completed, fractional). Rows after ``resume_step`` were written by a sitting whose work is
+    done again, so they are dropped, as is a last line that was cut off.
 
     Args:
         output_dir: ``train.jsonl`` and ``tensorboard/`` lie here.
@@ -41,16 +42,25 @@ class RunLog:
             _tensorboard_writer(Path(output_dir) / "tensorboard", resume_step) if tensorboard else None
         )
 
-    def write(self, kind: str, *, step: int, epoch: float, **numbers: float | int | None) -> Row:
+    def write(
+        self,
+        kind: str,
+        *,
+        step: int,
+        epoch: float,
+        details: Mapping[str, Any] | None = None,
+        **numbers: float | int | None,
+    ) -> Row:
         """Append one row; a crash right after loses nothing of it. Returns the row.
 
-        JSON knows no infinity (a gradient norm that float16 overflowed, say): it is written as null.
+        Numbers go to TensorBoard too, ``details`` (what JSON can hold) do not. JSON knows no infinity (a
+        gradient norm that float16 overflowed, say): it is written as null.
 
         Raises:
             RunError: the row cannot be written (a full disk, say).
         """
         numbers = {name: _finite(number) for name, number in numbers.items()}
-        row: Row = {"kind": kind, "step": step, "epoch": epoch, **numbers}
+        row: Row = {"kind": kind, "step": step, "epoch": epoch, **numbers, **(details or {})}
         self.rows.append(row)
         try:
             self._file.write(json.dumps(row) + "\n")

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from mvit_video.config import Config
-from mvit_video.data import TestVideos, TrainClips, TrainLoader, TrainTransform, VideoList
+from mvit_video.data import TestVideos, TrainClips, TrainLoader, VideoList
 from mvit_video.engine.device import cap_workers, choose_device, choose_precision
 from mvit_video.engine.errors import RunError
 from mvit_video.engine.inputs import check_count, known_names, read_split
@@ -17,10 +17,16 @@ from mvit_video.engine.resolve import (
     check_trainable,
     resolve_architecture,
     resolve_batch,
-    resolve_clip,
+    resolve_centre_view,
+    resolve_decoding,
+    resolve_erasing,
     resolve_list,
+    resolve_mixing,
     resolve_schedule,
-    resolve_views,
+    resolve_smoothing,
+    resolve_statistics,
+    resolve_train_sampling,
+    resolve_transform,
 )
 from mvit_video.engine.training import TrainPlan
 from mvit_video.models import Architecture
@@ -88,14 +94,9 @@ def prepare_training(config: Config) -> TrainInputs:
         config=config,
         output_dir=output_dir,
         architecture=architecture,
-        loader=TrainLoader(
-            _clips(config, videos),
-            batch_size=batch.micro_batch,
-            num_workers=num_workers,
-            seed=config.rng_seed,
-        ),
+        loader=_loader(config, videos, batch, num_workers),
         validation=_validation(config, architecture, names),
-        plan=_plan(config, batch, device),
+        plan=_plan(config, batch, device, num_classes=architecture.num_classes, num_videos=len(videos)),
         batch=batch,
         class_names=names,
         device=device,
@@ -103,61 +104,64 @@ def prepare_training(config: Config) -> TrainInputs:
     )
 
 
-def _plan(config: Config, batch: BatchPlan, device: torch.device) -> TrainPlan:
+def _plan(
+    config: Config, batch: BatchPlan, device: torch.device, *, num_classes: int, num_videos: int
+) -> TrainPlan:
     solver = config.solver
     if solver.clip_grad_val and solver.clip_grad_l2norm:
         raise RunError(
             f"SOLVER.CLIP_GRAD_VAL is {solver.clip_grad_val} and SOLVER.CLIP_GRAD_L2NORM is "
             f"{solver.clip_grad_l2norm}: only one of them can apply; set the other to None"
         )
+    mean, std = resolve_statistics(config)
     return TrainPlan(
         schedule=resolve_schedule(config),
-        global_batch=batch.global_batch,
+        global_batch=batch.global_clips,
         num_passes=batch.accumulation_steps,
         precision=choose_precision(
             config.train.precision, device, training=True, mixed_precision=config.train.mixed_precision
         ),
-        mean=config.data.mean,
-        std=config.data.std,
+        mean=mean,
+        std=std,
         clip_value=solver.clip_grad_val,
         clip_l2_norm=solver.clip_grad_l2norm,
+        num_classes=num_classes,
+        smoothing=resolve_smoothing(config),
+        num_videos=num_videos,
+        bad_videos_limit=config.data.bad_videos_limit,
         seed=config.rng_seed,
         log_period=config.log_period,
     )
 
 
-def _clips(config: Config, videos: VideoList) -> TrainClips:
-    data = config.data
-    transform = TrainTransform(
-        crop_size=data.train_crop_size,
-        jitter_scales=data.train_jitter_scales,
-        area=_pair(data.train_jitter_scales_relative),
-        aspect=_pair(data.train_jitter_aspect_relative),
-        flip=data.random_flip,
+def _loader(config: Config, videos: VideoList, batch: BatchPlan, num_workers: int) -> TrainLoader:
+    clips = TrainClips(
+        videos,
+        resolve_train_sampling(config),
+        resolve_transform(config),
+        seed=config.rng_seed,
+        repeats=config.aug.num_sample,
+        erasing=resolve_erasing(config),
+        decoding=resolve_decoding(config),
     )
-    return TrainClips(videos, resolve_clip(config), transform, seed=config.rng_seed)
+    return TrainLoader(
+        clips,
+        batch_size=batch.micro_batch,
+        num_workers=num_workers,
+        seed=config.rng_seed,
+        timeout_seconds=config.data.timeout_seconds,
+        mixing=resolve_mixing(config),
+        group_size=config.mixup.group_size,
+    )
 
 
 def _validation(
     config: Config, architecture: Architecture, names: tuple[str, ...] | None
 ) -> TestVideos | None:
-    """The videos of the evaluations between epochs: one view each, the centre in time and in space.
-
-    SlowFast takes a random view here, so its figure changes from one evaluation to the next with the same
-    weights; neither is the figure of a test, which takes more views.
-    """
+    """The videos of the evaluations between epochs, one view each."""
     folder = config.data.path_to_data_dir
     if not config.data.val_list and not (folder and Path(resolve_list(config, "val")).exists()):
         _logger.info("no list of val videos (DATA.VAL_LIST): training is not evaluated between epochs")
         return None
     videos = read_split(config, "val", architecture.num_classes, names)
-    single = config.test.model_copy(
-        update={"num_ensemble_views": 1, "num_spatial_crops": 1, "num_temporal_clips": ()}
-    )
-    centred = config.data.model_copy(update={"use_offset_sampling": True})
-    views = resolve_views(config.model_copy(update={"test": single, "data": centred}))
-    return TestVideos(videos, views)
-
-
-def _pair(bounds: tuple[float, ...]) -> tuple[float, float] | None:
-    return (bounds[0], bounds[1]) if bounds else None
+    return TestVideos(videos, resolve_centre_view(config), decoding=resolve_decoding(config))

@@ -12,10 +12,18 @@ from mvit_video.engine.display import counting
 from mvit_video.engine.evaluation import ViewScorer, evaluate
 from mvit_video.engine.inputs import find_weights, known_names, load_first, match_classes, read_split
 from mvit_video.engine.logs import prepare_output_dir
-from mvit_video.engine.resolve import resolve_architecture, resolve_test_batch, resolve_views
+from mvit_video.engine.resolve import (
+    resolve_architecture,
+    resolve_decoding,
+    resolve_statistics,
+    resolve_test_batch,
+    resolve_views,
+)
 from mvit_video.engine.results import TestResult, check_results_path, write_results
 from mvit_video.models import Architecture, MViT
 from mvit_video.weights import ZOO, ZooEntry
+
+_DENSE_ONLY = ("sampling_rate", "use_offset_sampling", "target_fps")  # these change no segment
 
 _logger = logging.getLogger("mvit_video.engine")
 
@@ -69,7 +77,11 @@ def test(config: Config) -> TestResult:
     _logger.info("%s", report)
     videos, names = match_classes(config, inputs.videos, inputs.architecture.num_classes, report.class_names)
     dataset = TestVideos(
-        videos, inputs.views, shuffle_frames=config.test.shuffle_frames, seed=config.rng_seed
+        videos,
+        inputs.views,
+        shuffle_frames=config.test.shuffle_frames,
+        seed=config.rng_seed,
+        decoding=resolve_decoding(config),
     )
     _logger.info(
         "testing %d videos, %d views each (%d in time x %d in space)%s, on %s in %s",
@@ -77,10 +89,11 @@ def test(config: Config) -> TestResult:
         inputs.views.spatial_crops, ", frames shuffled" if config.test.shuffle_frames else "",
         describe_device(device), precision,
     )  # fmt: skip
+    mean, std = resolve_statistics(config)
     scorer = ViewScorer(
         model.to(device),
-        mean=config.data.mean,
-        std=config.data.std,
+        mean=mean,
+        std=std,
         device=device,
         precision=precision,
         views_per_batch=resolve_test_batch(config),
@@ -88,7 +101,11 @@ def test(config: Config) -> TestResult:
     )
     with counting("testing", len(dataset)) as progress:
         result = evaluate(
-            scorer, dataset, num_workers=cap_workers(config.data_loader.num_workers), progress=progress
+            scorer,
+            dataset,
+            num_workers=cap_workers(config.data_loader.num_workers),
+            timeout_seconds=config.data.timeout_seconds,
+            progress=progress,
         )
     write_results(inputs.results_path, result, names)
     _say(config, inputs, result)
@@ -119,10 +136,10 @@ def differences_to_published(
         differences.append(
             f"on a whole validation set ({entry.num_videos} videos), this test scored {result.num_videos}"
         )
-    if entry.recipe.sampling != "dense":
-        differences.append(f"with {entry.recipe.sampling} spread over the video, here clips are dense")
     here = {field.name: getattr(views, field.name) for field in fields(views)}
-    here |= {"mean": config.data.mean, "std": config.data.std}
+    if views.sampling == entry.recipe.sampling == "segments":
+        here = {name: value for name, value in here.items() if name not in _DENSE_ONLY}
+    here["mean"], here["std"] = resolve_statistics(config)
     differences += [
         f"with {name} {getattr(entry.recipe, name)}, here it is {value}"
         for name, value in here.items()

@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
-from mvit_video.data import Batch, TrainLoader, normalise
+from mvit_video.data import Batch, TrainLoader, finish_batch, soft_targets
 from mvit_video.engine.device import Precision, autocast
 from mvit_video.engine.display import TrainingDisplay
 from mvit_video.engine.errors import RunError
@@ -19,6 +19,7 @@ from mvit_video.engine.logs import RunLog, memory_gb
 from mvit_video.engine.optimiser import clip_gradients, set_learning_rate
 from mvit_video.engine.randomness import seed_step
 from mvit_video.engine.schedule import Schedule
+from mvit_video.engine.video_troubles import VideoTroubles
 
 
 @dataclass(frozen=True)
@@ -27,13 +28,17 @@ class TrainPlan:
 
     Attributes:
         schedule: the learning rate by fractional epoch.
-        global_batch: clips behind one optimiser step.
+        global_batch: clips behind one optimiser step; the loss is their mean.
         num_passes: the loader's batches that make up a step, one forward and backward pass each.
         precision: of the forward pass.
         mean: per channel, of values in 0-1.
         std: likewise.
         clip_value: SOLVER.CLIP_GRAD_VAL.
         clip_l2_norm: SOLVER.CLIP_GRAD_L2NORM.
+        num_classes: the model's.
+        smoothing: share of each label that is spread over all classes.
+        num_videos: of the training list.
+        bad_videos_limit: share of them that may be unreadable in one epoch: DATA.BAD_VIDEOS_LIMIT.
         seed: dropout and drop path are drawn from (seed, step, pass).
         log_period: steps between two rows of the log; the last step of an epoch has one too.
     """
@@ -46,6 +51,10 @@ class TrainPlan:
     std: tuple[float, ...]
     clip_value: float | None
     clip_l2_norm: float | None
+    num_classes: int
+    smoothing: float
+    num_videos: int
+    bad_videos_limit: float
     seed: int
     log_period: int
 
@@ -68,15 +77,16 @@ class TrainState:
 
 def train_one_epoch(
     state: TrainState, loader: TrainLoader, plan: TrainPlan, log: RunLog, display: TrainingDisplay
-) -> int:
-    """Run one epoch, counted in ``state``; returns how many unreadable videos were replaced.
+) -> VideoTroubles:
+    """Run one epoch, counted in ``state``; returns which of its videos were damaged or could not be read.
 
     Raises:
-        RunError: the loss is not finite.
+        RunError: the loss is not finite, or too many videos cannot be read.
     """
     num_steps = loader.num_batches // plan.num_passes
+    troubles = VideoTroubles(plan.bad_videos_limit, plan.num_videos, state.epoch)
     window = _Window(state.device)
-    batches = window.timed(loader.epoch(state.epoch))
+    batches = troubles.watch(window.timed(loader.epoch(state.epoch)))
     state.model.train()
     for index in range(num_steps):
         learning_rate = plan.schedule.learning_rate(state.epoch + index / num_steps)
@@ -92,12 +102,12 @@ def train_one_epoch(
         window.add(loss, plan.global_batch)
         display.step(state.step, state.epoch)
         if (index + 1) % plan.log_period == 0 or index + 1 == num_steps:
-            numbers = window.close(lr=learning_rate, grad_norm=grad_norm)
+            numbers = window.close(lr=learning_rate, grad_norm=grad_norm) | troubles.counts
             display.show(
                 log.write("train", step=state.step, epoch=state.epoch + (index + 1) / num_steps, **numbers)
             )
     state.epoch += 1
-    return window.replaced
+    return troubles
 
 
 def train_step(state: TrainState, batches: Iterable[Batch], plan: TrainPlan) -> tuple[float, float | None]:
@@ -115,10 +125,9 @@ def train_step(state: TrainState, batches: Iterable[Batch], plan: TrainPlan) -> 
     total = torch.zeros((), device=state.device)
     for part, batch in enumerate(batches):
         seed_step(plan.seed, state.step, part)
-        inputs = normalise(batch.clips.to(state.device, non_blocking=True), plan.mean, plan.std)
+        clips, targets = _finish(batch, plan, state.device)
         with autocast(state.device, plan.precision):
-            logits = state.model(inputs)
-        targets = batch.labels.to(state.device, non_blocking=True)
+            logits = state.model(clips)
         # A sum over the pass divided by the global batch: passes of any size add up to the mean.
         loss = F.cross_entropy(logits.float(), targets, reduction="sum") / plan.global_batch
         torch.autograd.backward(state.scaler.scale(loss))
@@ -135,26 +144,44 @@ def train_step(state: TrainState, batches: Iterable[Batch], plan: TrainPlan) -> 
     return value, grad_norm
 
 
+def _finish(batch: Batch, plan: TrainPlan, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Clips (B, 3, T, S, S) as the model takes them, and how much each class (B, K) is asked for."""
+    clips = finish_batch(
+        batch.clips.to(device, non_blocking=True),
+        mean=plan.mean,
+        std=plan.std,
+        erasures=batch.erasures,
+        mixes=batch.mixes,
+        group_size=batch.group_size,
+    )
+    targets = soft_targets(
+        batch.labels.to(device, non_blocking=True),
+        plan.num_classes,
+        smoothing=plan.smoothing,
+        mixes=batch.mixes,
+        group_size=batch.group_size,
+    )
+    return clips, targets
+
+
 @dataclass
 class _Window:
     """Sums since the last row of the log."""
 
     device: torch.device
-    replaced: int = 0
     losses: list[float] = field(default_factory=list)
     clips: int = 0
     data_seconds: float = 0.0
     start: float = field(default_factory=time.perf_counter)
 
     def timed(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        """Pass batches on, counting the time spent waiting for them and the videos replaced in them."""
+        """Pass batches on, counting the time spent waiting for them."""
         while True:
             asked = time.perf_counter()
             batch = next(batches, None)
             self.data_seconds += time.perf_counter() - asked
             if batch is None:
                 return
-            self.replaced += batch.num_replaced
             yield batch
 
     def add(self, loss: float, num_clips: int) -> None:
@@ -173,7 +200,6 @@ class _Window:
             "data_seconds": self.data_seconds / num_steps,
             "clips_per_second": self.clips / max(seconds, 1e-9),
             "memory_gb": memory_gb(self.device),
-            "replaced": self.replaced,
         }
         self.losses, self.clips, self.data_seconds, self.start = [], 0, 0.0, now
         return numbers

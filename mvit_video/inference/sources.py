@@ -18,7 +18,7 @@ from mvit_video.data import ViewPlan
 from mvit_video.engine.ensemble import EnsembleMethod
 from mvit_video.engine.errors import RunError
 from mvit_video.engine.inputs import find_weights, load_first, read_class_names
-from mvit_video.engine.resolve import resolve_architecture, resolve_views
+from mvit_video.engine.resolve import resolve_architecture, resolve_statistics, resolve_views
 from mvit_video.models import ARCHITECTURES, MViT, architecture
 from mvit_video.weights import (
     ZOO,
@@ -169,11 +169,6 @@ def _from_zoo(
 
 def _views_of(entry: ZooEntry) -> ViewPlan:
     recipe = entry.recipe
-    if recipe.sampling != "dense":
-        raise WeightsError(
-            f"{entry.name} was trained on frames taken from equal parts of the whole video, which is not "
-            f"supported yet; take weights that were not, such as {entry.architecture}.k400"
-        )
     return ViewPlan(
         **{item.name: getattr(recipe, item.name) for item in fields(ViewPlan) if hasattr(recipe, item.name)}
     )
@@ -209,9 +204,9 @@ def _from_config(config: Config, checkpoint: str | None) -> Recogniser:
     report = load_first(model, sources)
     _logger.info("weights: %s", report.source)
     names = read_class_names(config.data.class_names) if config.data.class_names else report.class_names
-    data = config.data
+    mean, std = resolve_statistics(config)
     return Recogniser(
-        model, wanted.num_classes, resolve_views(config), data.mean, data.std, names, data.ensemble_method
+        model, wanted.num_classes, resolve_views(config), mean, std, names, config.data.ensemble_method
     )
 
 
