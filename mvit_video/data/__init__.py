@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from mvit_video.data.loading.bad_videos import BadVideo, BadVideoCount, BadVideosError
     from mvit_video.data.loading.datasets import TestSample, TestVideos, TrainClips, TrainSample
     from mvit_video.data.loading.loader import Batch, TrainLoader, test_loader
+    from mvit_video.data.loading.pytorchvideo_samplers import SampledClips, SampledViews, sampled_views
+    from mvit_video.data.loading.pytorchvideo_transform import SampleTransform
     from mvit_video.data.loading.reading import SampleKey
     from mvit_video.data.loading.shards import merge_shards
     from mvit_video.data.loading.views import ClipTimes, Views, decode_views, iter_clips
-    from mvit_video.data.sampling.clip_samplers import RandomClips, UniformClips
+    from mvit_video.data.sampling.clip_samplers import RandomClips, SegmentClips, UniformClips
     from mvit_video.data.sampling.clips import ClipSpec
     from mvit_video.data.sampling.segments import SegmentSpec
     from mvit_video.data.sampling.train_sampling import TrainSampling
@@ -45,10 +47,12 @@ _HOMES = {
     "loading.bad_videos": ("BadVideo", "BadVideoCount", "BadVideosError"),
     "loading.datasets": ("TestSample", "TestVideos", "TrainClips", "TrainSample"),
     "loading.loader": ("Batch", "TrainLoader", "test_loader"),
+    "loading.pytorchvideo_samplers": ("SampledClips", "SampledViews", "sampled_views"),
+    "loading.pytorchvideo_transform": ("SampleTransform",),
     "loading.reading": ("SampleKey",),
     "loading.shards": ("merge_shards",),
     "loading.views": ("ClipTimes", "Views", "decode_views", "iter_clips"),
-    "sampling.clip_samplers": ("RandomClips", "UniformClips"),
+    "sampling.clip_samplers": ("RandomClips", "SegmentClips", "UniformClips"),
     "sampling.clips": ("ClipSpec",),
     "sampling.segments": ("SegmentSpec",),
     "sampling.train_sampling": ("TrainSampling",),
@@ -64,13 +68,14 @@ __all__ = [  # noqa: RUF022 -- in the order of a clip's journey
     "read_list", "LIST_FORMATS", "find_videos", "VideoList", "VideoRecord", "ListError",
     "open_video", "Video", "VideoReader", "VideoPathHandler", "VideoError",
     "open_reader", "Decoding", "Damage", "DamagedVideoWarning", "IndexContradicted",
-    "ClipSpec", "SegmentSpec", "TrainSampling", "RandomClips", "UniformClips",
+    "ClipSpec", "SegmentSpec", "TrainSampling", "RandomClips", "UniformClips", "SegmentClips",
     "ViewPlan", "Views", "ClipTimes", "decode_views", "iter_clips",
     "TrainTransform", "RandAugment", "RandomErasing", "Erasure", "Mixing", "Mix",
     "finish_batch", "soft_targets", "normalise", "subsample",
     "SampleKey", "TrainClips", "TrainSample", "TestVideos", "TestSample",
     "TrainLoader", "Batch", "test_loader", "merge_shards",
     "BadVideo", "BadVideoCount", "BadVideosError",
+    "SampledClips", "SampledViews", "sampled_views", "SampleTransform",
 ]  # fmt: skip
 
 

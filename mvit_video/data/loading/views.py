@@ -131,7 +131,7 @@ def _windows(video: VideoFrames, plan: ViewPlan, every_seconds: float, first: in
 
 
 def _indices_of_clips(pattern: FrameIndices, step: float, number: int) -> Iterator[int]:
-    """The frames of the clips of this pattern, ``step`` frames apart, from ``number`` on: sorted, each once."""
+    """The frames of the clips from ``number`` on, ``step`` frames apart: sorted, each once."""
     last = -1
     wanted: list[int] = []
     while True:
