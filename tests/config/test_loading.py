@@ -149,6 +149,12 @@ def test_every_problem_is_told_at_once_in_order(write):
         ("SOLVER.CLIP_GRAD_L2NORM=0", "found '0', expected a number above 0 or None"),
         ("MODEL.DROPOUT_RATE=1", "found '1', expected a number of at least 0 and below 1"),
         ("TRAIN.PRECISION=fp8", "found 'fp8', expected one of auto, fp32, bf16, fp16"),
+        ("DATA.DECODING_BACKEND=opencv", "found 'opencv', expected one of auto, pyav, decord, torchcodec"),
+        ("DATA.ON_DAMAGE=skip", "found 'skip', expected keep or refuse"),
+        ("DATA.TIMEOUT_SECONDS=0", "found '0', expected a number above 0"),
+        ("DATA.BAD_VIDEOS_LIMIT=10", "found '10', expected a number of at least 0 and at most 1"),
+        ("DATA.SAMPLING=sparse", "found 'sparse', expected dense or segments"),
+        ("MIXUP.GROUP_SIZE=0", "found '0', expected a whole number of at least 1"),
         ("TEST.NUM_SPATIAL_CROPS=2", "found '2', expected 1 or 3"),
         (
             "TEST.SAVE_RESULTS_PATH=a.pkl",
@@ -188,6 +194,10 @@ def test_a_value_that_is_not_of_its_type(word, message):
         (
             ["DATA.TEST_CROP_SIZE=312", "TEST.NUM_SPATIAL_CROPS=1"],
             "testing with TEST.NUM_SPATIAL_CROPS 1 resizes",
+        ),
+        (
+            ["DATA.REVERSE_INPUT_CHANNEL=True"],
+            "DATA.REVERSE_INPUT_CHANNEL is True with DATA.SAMPLING dense: SlowFast shows the network blue",
         ),
         (
             ["MIXUP.ENABLE=True"],

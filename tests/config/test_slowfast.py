@@ -21,6 +21,8 @@ OURS = {  # keys that SlowFast does not have
         "TEST.SHUFFLE_FRAMES",
     ),
     *("DATA.TRAIN_LIST", "DATA.VAL_LIST", "DATA.TEST_LIST", "DATA.LIST_FORMAT", "DATA.CLASS_NAMES"),
+    *("DATA.LABELS_PATH", "DATA.SAMPLING", "DATA.ON_DAMAGE", "DATA.TIMEOUT_SECONDS", "DATA.BAD_VIDEOS_LIMIT"),
+    "MIXUP.GROUP_SIZE",
 }
 OTHER_DEFAULTS = {  # on purpose
     "MODEL.ARCH": "mvit",
@@ -106,6 +108,65 @@ def test_slowfasts_own_files_load(path):
     assert config.data.decoding_backend == "auto"
 
 
-def test_the_files_of_the_ssv2_recipes_set_keys_slowfast_no_longer_has(caplog):
-    load_config([], ["PREFETCH.NUM_LOADERS", "3"])
-    assert "ignored PREFETCH.NUM_LOADERS" in caplog.text
+SSV2 = sorted(GOLDEN.glob("ssv2_*.yaml"))
+
+
+@pytest.mark.parametrize("path", SSV2, ids=lambda path: path.stem)
+def test_the_files_of_the_ssv2_recipes_sample_segments_and_say_so(path, caplog):
+    config = load_config(path)
+    assert config.data.sampling == "segments"
+    assert (config.test.num_ensemble_views, config.test.num_spatial_crops) == (1, 3)
+    assert (config.data.random_flip, config.data.inv_uniform_sample) == (False, True)
+    for key in ("TRAIN.DATASET", "TEST.DATASET"):
+        assert f": {key}: ssv2 means DATA.SAMPLING segments here" in caplog.text
+    assert "ignored PREFETCH.NUM_LOADERS" in caplog.text  # a key that SlowFast no longer has
+    assert "REVERSE_INPUT_CHANNEL" not in caplog.text
+
+
+def test_there_are_three_of_them():
+    assert len(SSV2) == 3
+
+
+class TestDataSets:
+    REVERSED = ("DATA.REVERSE_INPUT_CHANNEL", "True")
+
+    def test_what_is_set_later_counts_more(self):
+        words = ["TEST.DATASET", "ssv2", *self.REVERSED]
+        assert load_config([], words).data.sampling == "segments"
+        assert load_config([], ["DATA.SAMPLING", "dense", *words]).data.sampling == "segments"
+        assert load_config([], [*words[:2], "DATA.SAMPLING", "dense"]).data.sampling == "dense"
+
+    def test_an_override_takes_a_files_data_sets_back(self):
+        words = [
+            "TRAIN.DATASET",
+            "kinetics",
+            "TEST.DATASET",
+            "kinetics",
+            "DATA.REVERSE_INPUT_CHANNEL",
+            "False",
+        ]
+        assert load_config(SSV2[0], words).data.sampling == "dense"
+
+    @pytest.mark.parametrize("name", ["ssv2", "Ssv2", "SSv2"])
+    def test_in_the_spellings_that_slowfast_understands(self, name):
+        assert load_config([], ["TRAIN.DATASET", name]).data.sampling == "segments"
+
+    def test_a_run_samples_in_one_way(self, tmp_path):
+        path = write_yaml(tmp_path / "a.yaml", {"TRAIN.DATASET": "kinetics", "TEST.DATASET": "ssv2", "X": 1})
+        with pytest.raises(ConfigError) as caught:
+            load_config(path)
+        assert [str(problem) for problem in caught.value.problems] == [
+            f"{path}:2: TRAIN.DATASET is 'kinetics' and TEST.DATASET is 'ssv2': a run samples its videos in "
+            "one way, DATA.SAMPLING; set both alike",
+            f"{path}:3: unknown key X; --print-config shows every key",
+        ]
+
+    def test_frames_that_slowfast_would_leave_blue_first_are_warned_of(self, caplog):
+        load_config([], ["TEST.DATASET", "ssv2"])
+        assert (
+            "SlowFast shows the network blue, green, red then; here it sees red, green, blue" in caplog.text
+        )
+
+    def test_other_data_sets_are_refused(self):
+        with pytest.raises(ConfigError, match=r"TRAIN.DATASET: found 'charades': videos are sampled as"):
+            load_config([], ["TRAIN.DATASET", "charades"])
