@@ -1,7 +1,15 @@
 """Pixels of a ``Placement``: only the kept window is computed.
 
+Bilinear, without antialiasing, pixel centres at .5. Where the processor has AVX2, in fixed point (torch's
+kernel for uint8 pictures, several times faster): within 1 of 255 of the exact value, because it rounds
+between its two passes. Elsewhere in float32: within 0.5.
+
 Axes: T frames, H height, W width, C = 3 colours.
 """
+
+import math
+from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,31 +24,95 @@ class Resampler:
     def __init__(self, placement: Placement) -> None:
         region, window = placement.region, placement.window
         self._flip = placement.flip
+        self._scale: _FixedPoint | _Float | None = None
+        if placement.scaled == (region.height, region.width):
+            self._top, self._left = region.top + window.top, region.left + window.left
+            self._bottom, self._right = self._top + window.height, self._left + window.width
+            return
+        self._scale = _FixedPoint(placement) if _has_fixed_point() else _Float(placement)
+        rows, columns = self._scale.rows, self._scale.columns
+        self._top, self._bottom = region.top + rows.start, region.top + rows.stop
+        self._left, self._right = region.left + columns.start, region.left + columns.stop
+
+    def __call__(self, frame_HWC: NDArray[np.uint8]) -> torch.Tensor:
+        """The window of one picture: uint8 (H, W, 3)."""
+        part = frame_HWC[self._top : self._bottom, self._left : self._right]
+        window = torch.from_numpy(part) if self._scale is None else self._scale(part)
+        return window.flip(1) if self._flip else window
+
+
+@cache
+def _has_fixed_point() -> bool:
+    """Whether torch has its fast kernel here; the one it has otherwise is slow and cuts off."""
+    return torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512")
+
+
+class _Span(NamedTuple):
+    """What of an axis is read (``start`` to ``stop``), and which of the ``total`` positions made are kept."""
+
+    start: int
+    stop: int
+    total: int
+    kept: slice
+
+
+def _span(size: int, scaled: int, first: int, count: int) -> _Span:
+    """For ``count`` positions from ``first`` of ``size`` pixels scaled to ``scaled``.
+
+    The kernel starts at a picture's edge, so a part begins where a scaled position falls on the edge of a
+    pixel; with enough positions to spare that none which is kept misses its neighbour on the left.
+    """
+    whole = scaled // math.gcd(size, scaled)
+    spare = max(0, math.ceil(0.5 * scaled / size - 0.5))
+    begin = max(0, first - spare) // whole * whole
+    start = begin * size // scaled
+    stop = min(size, math.floor((first + count - 0.5) * size / scaled - 0.5) + 2)
+    total = first + count - begin
+    if total == stop - start and size != scaled:
+        total += 1  # the kernel leaves an axis alone whose length does not change
+    return _Span(start, stop, total, slice(first - begin, first - begin + count))
+
+
+class _FixedPoint:
+    """torch's bilinear kernel for uint8 pictures."""
+
+    def __init__(self, placement: Placement) -> None:
+        region, scaled, window = placement.region, placement.scaled, placement.window
+        self.rows = _span(region.height, scaled[0], window.top, window.height)
+        self.columns = _span(region.width, scaled[1], window.left, window.width)
+        self._factors = (scaled[0] / region.height, scaled[1] / region.width)
+
+    def __call__(self, part_HWC: NDArray[np.uint8]) -> torch.Tensor:
+        picture_1CHW = torch.from_numpy(np.ascontiguousarray(part_HWC)[None]).permute(0, 3, 1, 2)
+        # What F.interpolate calls; that would round the sizes down once more.
+        scaled_1CHW = torch.ops.aten.upsample_bilinear2d(
+            picture_1CHW, (self.rows.total, self.columns.total), False, *self._factors
+        )
+        window: torch.Tensor = scaled_1CHW[0].permute(1, 2, 0)[self.rows.kept, self.columns.kept]
+        return window
+
+
+class _Float:
+    """Two gathers and two interpolations in float32, rounded once."""
+
+    def __init__(self, placement: Placement) -> None:
+        region, scaled, window = placement.region, placement.scaled, placement.window
         self._size = (window.height, window.width)
-        rows = _taps(region.height, placement.scaled[0], window.top, window.height)
-        columns = _taps(region.width, placement.scaled[1], window.left, window.width)
-        # Only the part of the picture that the window reads is ever made float.
-        self._top, self._bottom = region.top + int(rows[0].min()), region.top + int(rows[1].max()) + 1
-        self._left, self._right = region.left + int(columns[0].min()), region.left + int(columns[1].max()) + 1
-        self._copies = placement.scaled == (region.height, region.width)
-        self._rows = tuple(torch.from_numpy(tap - rows[0].min()) for tap in rows[:2])
+        rows = _taps(region.height, scaled[0], window.top, window.height)
+        columns = _taps(region.width, scaled[1], window.left, window.width)
+        self.rows = slice(int(rows[0].min()), int(rows[1].max()) + 1)
+        self.columns = slice(int(columns[0].min()), int(columns[1].max()) + 1)
+        self._rows = tuple(torch.from_numpy(tap - self.rows.start) for tap in rows[:2])
         self._row_weights = torch.from_numpy(rows[2])[:, None]
         colours = np.arange(3)
         self._columns = tuple(
-            torch.from_numpy(((tap - columns[0].min())[:, None] * 3 + colours).reshape(-1))
+            torch.from_numpy(((tap - self.columns.start)[:, None] * 3 + colours).reshape(-1))
             for tap in columns[:2]
         )
         self._column_weights = torch.from_numpy(np.repeat(columns[2], 3))
 
-    def __call__(self, frame_HWC: NDArray[np.uint8]) -> torch.Tensor:
-        """The window of one picture: uint8 (H, W, 3)."""
-        part = torch.from_numpy(frame_HWC)[self._top : self._bottom, self._left : self._right]
-        if not self._copies:
-            part = self._interpolate(part)
-        return part.flip(1) if self._flip else part
-
-    def _interpolate(self, part_HWC: torch.Tensor) -> torch.Tensor:
-        pixels = part_HWC.reshape(part_HWC.shape[0], -1).to(torch.float32)
+    def __call__(self, part_HWC: NDArray[np.uint8]) -> torch.Tensor:
+        pixels = torch.from_numpy(part_HWC).reshape(part_HWC.shape[0], -1).to(torch.float32)
         above, below = (pixels.index_select(0, tap) for tap in self._rows)
         lines = torch.lerp(above, below, self._row_weights)
         before, behind = (lines.index_select(1, tap) for tap in self._columns)

@@ -5,14 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mvit_video.data import TrainTransform, normalise, subsample
 from mvit_video.data.augment.crops import (
     Box,
-    Placement,
     Resampler,
     place_test_crop,
     scale_short_side,
@@ -41,36 +39,6 @@ def test_there_are_three_crops():
 
 def picture(height, width, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-
-
-def reference(frame, region, scaled, window, flip):
-    """Cut, scale the whole of it, cut again: torch's own bilinear interpolation in floating point."""
-    top, left, height, width = region
-    pixels = torch.from_numpy(frame)[top : top + height, left : left + width].permute(2, 0, 1)[None].double()
-    whole = F.interpolate(pixels, size=scaled, mode="bilinear", align_corners=False)[0].permute(1, 2, 0)
-    top, left, height, width = window
-    part = whole[top : top + height, left : left + width]
-    return part.flip(1) if flip else part
-
-
-@settings(deadline=None, max_examples=60)
-@given(height=sizes, width=sizes, scaled=st.tuples(sizes, sizes), flip=st.booleans(), data=st.data())
-def test_resampling_a_window_is_resampling_everything(height, width, scaled, flip, data):
-    def box(inside):
-        top = data.draw(st.integers(0, inside[0] - 1))
-        left = data.draw(st.integers(0, inside[1] - 1))
-        return (
-            top,
-            left,
-            data.draw(st.integers(1, inside[0] - top)),
-            data.draw(st.integers(1, inside[1] - left)),
-        )
-
-    frame, region, window = picture(height, width), box((height, width)), box(scaled)
-    found = Resampler(Placement(Box(*region), scaled, Box(*window), flip))(frame)
-    assert found.dtype == torch.uint8
-    assert found.shape == (window[2], window[3], 3)
-    assert (found - reference(frame, region, scaled, window, flip)).abs().max() <= 0.501
 
 
 def test_pixels_that_need_no_scaling_are_copied():
