@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from mvit_video.data.sampling.clips import FrameIndices, check_positive
 from mvit_video.data.sampling.view_plan import ViewPlan
 
-_MOST_CLIPS = 100_000  # of one video; a sampler that never says "last" is a mistake
+_MOST_CLIPS = 10_000  # of one video, and one more per frame; a sampler that never says "last" is a mistake
 _ROUNDING_FRAMES = 1e-6  # floats of seconds come back to the frame they were made from
 _FINEST_RATE = 1_000_000  # 30000 / 1001 as a float is that fraction again
 
@@ -128,7 +128,7 @@ def _clips(sampler: SecondsSampler, video_frames: int, fps: float, seed: int) ->
     clips: list[tuple[int, int]] = []
     time: Any = 0.0
     with _seeded(seed):
-        for _ in range(_MOST_CLIPS):
+        for _ in range(_MOST_CLIPS + video_frames):
             start, end, _, augmentation, is_last = sampler(time, duration, {})
             time = end
             rows = (
@@ -140,7 +140,7 @@ def _clips(sampler: SecondsSampler, video_frames: int, fps: float, seed: int) ->
             if is_last[-1] if isinstance(is_last, list) else is_last:
                 return clips
     raise ValueError(
-        f"{type(sampler).__name__} says of no clip that it is the last ({_MOST_CLIPS} clips of a video of "
+        f"{type(sampler).__name__} says of no clip that it is the last ({len(clips)} clips of a video of "
         f"{float(duration):.2f} seconds)"
     )
 

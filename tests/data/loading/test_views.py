@@ -1,7 +1,8 @@
 import importlib.metadata
 import json
 import os
-from itertools import islice
+from fractions import Fraction
+from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,17 @@ import pytest
 import torch
 from kit.videos import numbered_frame, read_numbers, write_headless_video, write_video
 
-from mvit_video.data import VideoError, ViewPlan, decode_views, iter_clips, normalise, open_video
+from mvit_video.data import (
+    DamagedVideoWarning,
+    IndexContradicted,
+    VideoError,
+    ViewPlan,
+    decode_views,
+    iter_clips,
+    normalise,
+    open_video,
+)
+from mvit_video.data.video.reader import FramePass, VideoReader
 
 GOLDEN = Path(__file__).parents[2] / "golden/views"
 RECIPES = json.loads((GOLDEN / "views.json").read_text())
@@ -131,11 +142,149 @@ def test_shuffled_views_hold_the_same_frames_in_another_order(tmp_path):
     assert shuffled.clips[0].frame_indices != tuple(i - 24 for i in shuffled.clips[1].frame_indices)
 
 
-def test_a_damaged_video_has_no_views(tmp_path):
+@pytest.fixture
+def damaged(tmp_path):
+    """A video that changes its size after 40 frames."""
     small, large = write_video(tmp_path / "a.ts", 40), write_video(tmp_path / "b.ts", 20, width=96, height=80)
     (tmp_path / "v.ts").write_bytes(small.read_bytes() + large.read_bytes())
-    with open_video(tmp_path / "v.ts") as video, pytest.raises(VideoError, match="size changes at frame 40"):
+    return tmp_path / "v.ts"
+
+
+def test_of_a_damaged_video_the_good_part_is_viewed(damaged):
+    with open_video(damaged) as video:
+        with pytest.warns(DamagedVideoWarning, match="damaged at frame 40"):
+            found = decode_views(video, PLAN)
+        starts = [float(start) for start in np.arange(3) * ((40 - PLAN.clip.size(video.fps)) // 2)]
+        last = PLAN.clip.size(video.fps) - 1
+    assert found.damage.frame == 40
+    assert "size changes" in found.damage.reason
+    expected = [[int(start + last * i / 7 + 1e-4) for i in range(8)] for start in starts]
+    assert view_numbers(found.views) == expected
+    views, clips = found  # comes apart in two
+    assert views is found.views
+    assert clips is found.clips
+
+
+def test_a_damaged_video_can_be_refused(damaged):
+    with (
+        open_video(damaged, on_damage="refuse") as video,
+        pytest.raises(VideoError, match="size changes"),
+    ):
         decode_views(video, PLAN)
+
+
+def test_undamaged_views_say_so(tmp_path):
+    with open_video(write_video(tmp_path / "v.mp4", 30)) as video:
+        assert decode_views(video, PLAN).damage is None
+        assert all(clip.damage is None for clip in iter_clips(video, PLAN, 0.5))
+
+
+class PromisedVideo(VideoReader):
+    """Numbered pictures whose packets promise ``promised`` frames, trusted until a frame is not there.
+
+    ``shown`` collects which pictures were made; a pass looks for frames anywhere while it is trusted.
+    """
+
+    height = width = 64
+    frame_rate = Fraction(30)
+
+    def __init__(self, frames, promised, *, trusted, wrong_by=0):
+        super().__init__("promised")
+        self.real_frames, self.promised, self.trusted, self.wrong_by = frames, promised, trusted, wrong_by
+        self.shown, self.farthest = [], 0
+
+    @property
+    def expected_frames(self):
+        return self.promised
+
+    @property
+    def is_trusted(self):
+        return self.trusted
+
+    def _open_pass(self):
+        return PromisedPass(self)
+
+
+class PromisedPass(FramePass):
+    def __init__(self, video):
+        self.video, self.trusting = video, video.trusted
+
+    def advance_to(self, index):
+        video = self.video
+        video.farthest = max(video.farthest, min(index, video.real_frames - 1))
+        if index >= video.real_frames:
+            if self.trusting:
+                video.trusted = False
+                raise IndexContradicted(video.name)
+            self.position = video.real_frames - 1
+            return False
+        self.position = index
+        return True
+
+    def image(self):
+        self.video.shown.append(self.position)
+        return numbered_frame(self.position + (self.video.wrong_by if self.trusting else 0))
+
+
+def test_a_trusted_count_spares_decoding_to_the_end():
+    for trusted, farthest in ((True, 107), (False, 199)):
+        video = PromisedVideo(200, 200, trusted=trusted)
+        views, clips = decode_views(video, ViewPlan(8, 2, 1, 1, 64, 64))
+        assert view_numbers(views) == [list(clips[0].frame_indices)]
+        assert clips[0].frame_indices[0] == 92
+        assert video.farthest == farthest
+        assert video.shown == sorted(set(clips[0].frame_indices))  # only those are converted
+
+
+@pytest.mark.parametrize("promised", [90, 70, 63])
+def test_views_are_made_again_when_trust_is_contradicted(promised):
+    # What was shown before the contradiction is wrong too: none of it may stay.
+    video = PromisedVideo(60, promised, trusted=True, wrong_by=100)
+    views, clips = decode_views(video, PLAN)
+    starts = [0, 22, 44]
+    expected = [[int(start + 15 * i / 7 + 1e-4) for i in range(8)] for start in starts]
+    assert [list(clip.frame_indices) for clip in clips] == expected
+    assert view_numbers(views) == expected
+
+
+@pytest.mark.parametrize("every", [0.2, 0.5, 2.0])
+def test_clips_along_a_video_go_on_when_trust_is_contradicted(every):
+    trusted = list(iter_clips(PromisedVideo(70, 500, trusted=True), PLAN, every))
+    plain = list(iter_clips(PromisedVideo(70, 70, trusted=False), PLAN, every))
+    assert [item.clips for item in trusted] == [item.clips for item in plain]
+    for found, expected in zip(trusted, plain, strict=True):
+        assert torch.equal(found.views, expected.views)
+
+
+@pytest.mark.parametrize(("frames", "promised"), [(60, 61), (60, 80), (1, 9), (48, 40)])
+def test_a_count_that_is_not_trusted_may_be_wrong(frames, promised):
+    views, clips = decode_views(PromisedVideo(frames, promised, trusted=False), PLAN)
+    _, expected = decode_views(PromisedVideo(frames, frames, trusted=False), PLAN)
+    assert clips == expected
+    assert view_numbers(views) == [list(clip.frame_indices) for clip in expected]
+
+
+@pytest.mark.parametrize("frames", [1, 5, 45, 120])
+def test_views_of_segments(tmp_path, frames):
+    plan = ViewPlan(8, 2, 3, 1, 64, 64, sampling="segments")
+    with open_video(write_video(tmp_path / "v.mp4", frames, fps=12)) as video:
+        views, clips = decode_views(video, plan)
+    edges = [round((frames - 1) / 8 * i) for i in range(9)]
+    middles = [(first + last) // 2 for first, last in pairwise(edges)]
+    found = view_numbers(views)
+    assert [list(clip.frame_indices) for clip in clips] == found
+    assert found[1] == middles
+    if frames >= 45:
+        assert len({tuple(clip) for clip in found}) == 3
+
+
+def test_clips_of_segments_along_a_video(tmp_path):
+    plan = ViewPlan(8, 2, 3, 1, 64, 64, sampling="segments")
+    with open_video(write_video(tmp_path / "v.mp4", 45)) as video:
+        found = [view_numbers(item.views)[0] for item in iter_clips(video, plan, 0.5)]
+    edges = [round(15 / 8 * i) for i in range(9)]
+    middles = [(first + last) // 2 for first, last in pairwise(edges)]
+    assert found == [[min(start + middle, 44) for middle in middles] for start in (0, 15, 30)]
 
 
 @pytest.mark.parametrize("every", [0.1, 0.25, 0.5, 1.0])
@@ -175,15 +324,24 @@ def resident_bytes():
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def test_views_before_damage_are_yielded(tmp_path):
-    small, large = write_video(tmp_path / "a.ts", 40), write_video(tmp_path / "b.ts", 20, width=96, height=80)
-    (tmp_path / "v.ts").write_bytes(small.read_bytes() + large.read_bytes())
-    with open_video(tmp_path / "v.ts") as video:
+def test_clips_along_a_damaged_video_end_before_the_damage(damaged):
+    with open_video(damaged) as video:
+        with pytest.warns(DamagedVideoWarning):
+            clips = list(iter_clips(video, PLAN, 15 / video.fps))
+        assert video.damage.frame == 40
+        half = PLAN.clip.size(video.fps) / 2
+    starts = [start for start in (0, 15, 30) if 40 - start >= half]
+    assert [view_numbers(clip.views)[0][0] for clip in clips] == starts
+    assert max(max(view_numbers(clip.views)[0]) for clip in clips) <= 39
+    assert clips[0].damage is None  # not known yet
+
+
+def test_clips_before_refused_damage_are_yielded(damaged):
+    with open_video(damaged, on_damage="refuse") as video:
         clips = iter_clips(video, PLAN, 15 / video.fps)
         assert view_numbers(next(clips).views)[0][0] == 0
-        assert view_numbers(next(clips).views)[0][0] == 15
-        with pytest.raises(VideoError, match="size changes at frame 40"):
-            next(clips)
+        with pytest.raises(VideoError, match="size changes"):
+            list(clips)
 
 
 @pytest.mark.parametrize(
