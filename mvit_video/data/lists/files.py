@@ -1,22 +1,141 @@
-"""Which files are videos, and where they lie."""
+"""Which files and folders are videos, and where they lie; no file is opened."""
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+
+from mvit_video.data.lists.records import ListError
 
 VIDEO_SUFFIXES = (
     ".3gp", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts",
     ".ogv", ".ts", ".webm", ".wmv",
 )  # fmt: skip
+IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
+_PROGRESS_EVERY = 5000  # files
 
 
-def find_videos(folder: str | os.PathLike[str]) -> list[str]:
-    """All files under a folder whose name ends like a video's, sorted."""
-    found = []
-    for root, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [os.path.join(root, name) for name in sorted(files) if looks_like_video(name)]
-    return found
+@dataclass
+class Scan:
+    """What of the wanted videos lies under a folder.
+
+    Attributes:
+        paths: The file or frame folder of each wanted video that was found.
+        copies: (kept, other) where a video was found twice.
+        num_files: Video files and frame folders seen, wanted or not.
+    """
+
+    paths: dict[str, str] = field(default_factory=dict)
+    copies: list[tuple[str, str]] = field(default_factory=list)
+    num_files: int = 0
+
+
+def join_prefix(prefix: str, path: str) -> str:
+    """A path as it is meant: under ``prefix``, unless it is absolute or an address such as ``s3://...``."""
+    return path if not prefix or path.startswith("/") or "://" in path else os.path.join(prefix, path)
 
 
 def looks_like_video(name: str) -> bool:
     """Whether a file's name ends like a video's."""
     return os.path.splitext(name)[1].lower() in VIDEO_SUFFIXES
+
+
+def find_videos(folder: str | os.PathLike[str]) -> list[str]:
+    """All files under a folder whose name ends like a video's, sorted folder by folder."""
+    return [
+        os.path.join(root, name)
+        for root, files in _walk(folder)
+        for name in sorted(files)
+        if looks_like_video(name)
+    ]
+
+
+def find_frame_folders(folder: str | os.PathLike[str]) -> list[str]:
+    """All folders below a folder that hold images, sorted: a video each, as its frames."""
+    top = os.fspath(folder)
+    return [
+        root
+        for root, files in _walk(folder)
+        if root != top and any(os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES for name in files)
+    ]
+
+
+def scan_for(
+    folder: str | os.PathLike[str],
+    identify: Callable[[str], str | None],
+    *,
+    suffixes: tuple[str, ...] = VIDEO_SUFFIXES,
+    rank: Callable[[str], object] = lambda path: path,
+    progress: Callable[[int], None] | None = None,
+) -> Scan:
+    """Looks for videos under a folder in one walk, however deep they lie.
+
+    Args:
+        folder: Where to look.
+        identify: From a file's name without its ending, or a folder's name, to the wanted video it is.
+        suffixes: The endings of files that count.
+        rank: Of several files of one video, the one whose path ranks lowest is kept.
+        progress: Called with the number of videos seen so far, now and then.
+    """
+    scan = Scan()
+    seen_links = {os.path.realpath(folder)}
+    folders = [os.fspath(folder)]
+    while folders:
+        with _entries(folders.pop()) as entries:
+            for entry in entries:
+                stem, suffix = os.path.splitext(entry.name)
+                is_file = suffix.lower() in suffixes and entry.is_file()
+                if not is_file:
+                    if entry.name.startswith(".") or not entry.is_dir():
+                        continue
+                    stem = entry.name
+                name = identify(stem)
+                if name is None and not is_file:
+                    if _is_new(entry, seen_links):
+                        folders.append(entry.path)
+                    continue
+                scan.num_files += 1
+                if progress is not None and scan.num_files % _PROGRESS_EVERY == 0:
+                    progress(scan.num_files)
+                if name is not None:
+                    _keep(scan, name, entry.path, rank)
+    return scan
+
+
+def _entries(folder: str) -> AbstractContextManager[Iterator[os.DirEntry[str]]]:
+    try:
+        return os.scandir(folder)
+    except OSError as error:
+        raise ListError(f"{folder}: cannot be looked into: {error.strerror}") from error
+
+
+def _keep(scan: Scan, name: str, path: str, rank: Callable[[str], object]) -> None:
+    known = scan.paths.setdefault(name, path)
+    if known is not path:
+        kept, other = sorted((known, path), key=rank)  # type: ignore[arg-type]
+        scan.paths[name] = kept
+        scan.copies.append((kept, other))
+
+
+def _is_new(entry: os.DirEntry[str], seen_links: set[str]) -> bool:
+    """Whether a folder is to be entered: a link to one only once, so that circles end."""
+    if not entry.is_symlink():
+        return True
+    target = os.path.realpath(entry.path)
+    if target in seen_links:
+        return False
+    seen_links.add(target)
+    return True
+
+
+def _walk(folder: str | os.PathLike[str]) -> Iterator[tuple[str, list[str]]]:
+    """(folder, names of its files) of a folder and all below it, sorted; hidden folders are passed over."""
+    seen_links = {os.path.realpath(folder)}
+    folders = [os.fspath(folder)]
+    while folders:
+        root = folders.pop()
+        with _entries(root) as entries:
+            inside = sorted(entries, key=lambda entry: entry.name)
+        deeper = [entry for entry in inside if entry.is_dir() and not entry.name.startswith(".")]
+        yield root, [entry.name for entry in inside if not entry.is_dir()]
+        folders += [entry.path for entry in reversed(deeper) if _is_new(entry, seen_links)]

@@ -1,12 +1,12 @@
 """One video of a list, and the list itself, packed."""
 
-import os
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple, overload
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+Numbers = Sequence[int | None] | NDArray[np.int64]
 _NONE = -1
 
 
@@ -35,13 +35,40 @@ class VideoList(Sequence[VideoRecord]):
         class_names: tuple[str, ...] | None = None,
         source: str = "",
     ) -> None:
-        paths = [os.fsencode(record.path) for record in records]
+        paths, labels, num_frames = zip(*records, strict=True) if records else ((), (), ())
+        self._pack(paths, labels, num_frames, class_names, source)
+
+    @classmethod
+    def from_columns(
+        cls,
+        paths: Sequence[str],
+        labels: Numbers | None = None,
+        num_frames: Numbers | None = None,
+        *,
+        class_names: Sequence[str] | None = None,
+        source: str = "",
+    ) -> Self:
+        """The list of the videos at ``paths``, with labels and frame counts where there are any."""
+        videos = cls.__new__(cls)
+        videos._pack(paths, labels, num_frames, None if class_names is None else tuple(class_names), source)
+        return videos
+
+    def _pack(
+        self,
+        paths: Sequence[str],
+        labels: Numbers | None,
+        num_frames: Numbers | None,
+        class_names: tuple[str, ...] | None,
+        source: str,
+    ) -> None:
         self.class_names = class_names
         self.source = source
-        self._paths = b"".join(paths)
-        self._ends = np.cumsum([0, *map(len, paths)], dtype=np.int64)
-        self._labels = _packed(record.label for record in records)
-        self._num_frames = _packed(record.num_frames for record in records)
+        together = "".join(paths)
+        self._paths = _encode(together)
+        lengths = map(len, paths if together.isascii() else map(_encode, paths))
+        self._ends = np.cumsum([0, *lengths], dtype=np.int64)
+        self._labels = _packed(labels, len(paths))
+        self._num_frames = _packed(num_frames, len(paths))
 
     def __len__(self) -> int:
         return len(self._labels)
@@ -55,7 +82,7 @@ class VideoList(Sequence[VideoRecord]):
             records = [self[number] for number in range(*index.indices(len(self)))]
             return VideoList(records, self.class_names, self.source)
         number = range(len(self))[index]
-        path = os.fsdecode(self._paths[self._ends[number] : self._ends[number + 1]])
+        path = self._paths[self._ends[number] : self._ends[number + 1]].decode("utf-8", "surrogateescape")
         return VideoRecord(path, _unpacked(self._labels[number]), _unpacked(self._num_frames[number]))
 
     def __iter__(self) -> Iterator[VideoRecord]:
@@ -93,7 +120,16 @@ class VideoList(Sequence[VideoRecord]):
         )
 
 
-def _packed(numbers: Iterable[int | None]) -> NDArray[np.int32]:
+def _encode(path: str) -> bytes:
+    """As ``os.fsencode`` does where file names are UTF-8, everywhere."""
+    return path.encode("utf-8", "surrogateescape")
+
+
+def _packed(numbers: Numbers | None, count: int) -> NDArray[np.int32]:
+    if numbers is None:
+        return np.full(count, _NONE, np.int32)
+    if isinstance(numbers, np.ndarray):
+        return numbers.astype(np.int32)
     return np.array([_NONE if number is None else number for number in numbers], np.int32)
 
 

@@ -1,117 +1,218 @@
 """Text lists: a path, perhaps a frame count and a label in each line.
 
 A line is split from the right, so paths may hold the separator. A second number counts as a frame count only
-when every line has one.
+when every line has one. Columns are handled whole: such lists have hundreds of thousands of lines.
 """
 
 import csv
-import os
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
-from mvit_video.data.lists.files import looks_like_video
-from mvit_video.data.lists.records import ListError, VideoRecord
+import numpy as np
+from numpy.typing import NDArray
 
+from mvit_video.data.lists.files import VIDEO_SUFFIXES, join_prefix, looks_like_video
+from mvit_video.data.lists.records import ListError, VideoList
+
+TEXT_FORMATS = ("path", "path_label", "path_frames_label")
 _COLUMNS = ((), ("label",), ("number of frames", "label"))  # after the path
-_MAX_LABEL = 2**31 - 1
+_LOWEST = {"label": 0, "number of frames": 1}
+_HIGHEST = 2**31 - 1
+_SEPARATORS = (None, ",", ";", "|", ":")  # None: any blanks
+
+_Split = Callable[[str, int], list[str]]
+
+
+@dataclass(frozen=True)
+class _Lines:
+    """The lines of a list that are not blank, each with its number, and how they are split."""
+
+    source: str
+    texts: list[str]
+    numbers: list[int]
+    split: _Split
+    known: dict[int, list[list[str]]] = field(default_factory=dict)
+
+    def place(self, index: int) -> str:
+        return f"{self.source}:{self.numbers[index]}"
+
+    def rows(self, count: int) -> list[list[str]]:
+        """Every line's path and up to ``count`` columns after it."""
+        if count not in self.known:
+            self.known[count] = [self.split(line, count) for line in self.texts]
+        return self.known[count]
+
+    def end_in_numbers(self, count: int) -> bool:
+        """Whether every line is a path with ``count`` numbers behind it."""
+        if not _has_numbers(self.split(self.texts[0], count), count):
+            return False
+        rows = self.rows(count)
+        if set(map(len, rows)) != {count + 1} or not all(row[0] for row in rows):
+            return False
+        return all(_are_numbers([row[place] for row in rows]) for place in range(1, count + 1))
 
 
 def read_text_list(
-    source: str, separator: str | None, path_prefix: str, list_format: str
-) -> list[VideoRecord]:
-    """The records of a text list.
+    text: str,
+    source: str,
+    *,
+    separator: str | None,
+    path_prefix: str,
+    list_format: str,
+    class_names: Sequence[str] | None = None,
+) -> VideoList:
+    """The videos of a text list.
+
+    Args:
+        text: The list.
+        source: Its name, for messages.
+        separator: Between the columns; None finds out.
+        path_prefix: Put before relative paths.
+        list_format: "auto" or one of ``TEXT_FORMATS``.
+        class_names: The classes by index, to go with the list.
 
     Raises:
-        ListError: It is empty or no text, or a line does not fit; with file and line.
+        ListError: It is empty, or a line does not fit; with file and line.
     """
-    lines = _read_lines(source)
-    split = _Splitter(lines, separator)
-    names = _COLUMNS[split.count_numbers(source) if list_format == "auto" else list_format.count("_")]
+    lines = _split_lines(text, source, separator)
+    count = _count_numbers(lines) if list_format == "auto" else TEXT_FORMATS.index(list_format)
+    names = _COLUMNS[count]
+    rows = lines.rows(count)
+    _check_columns(rows, names, lines)
+    paths = [row[0] for row in rows]
+    if lines.split is _split_at_blanks:
+        paths = _unquoted(paths)
+    if count:
+        _refuse_more_numbers(paths, rows, lines)
+    columns = {
+        name: _numbers([row[place] for row in rows], name, lines) for place, name in enumerate(names, 1)
+    }
+    if path_prefix:
+        paths = [join_prefix(path_prefix, path) for path in paths]
+    labels, num_frames = columns.get("label"), columns.get("number of frames")
+    return VideoList.from_columns(paths, labels, num_frames, class_names=class_names, source=source)
+
+
+def _split_lines(text: str, source: str, separator: str | None) -> _Lines:
+    """The lines, split by the given separator, or by the first that leaves a number behind every path."""
+    stripped = [line.strip() for line in text.split("\n")]
+    texts = list(filter(None, stripped))
+    numbers = [number for number, line in enumerate(stripped, 1) if line]
+    if not texts:
+        raise ListError(f"{source}: the list is empty")
+    if separator is not None:
+        split = _split_at_blanks if separator.isspace() else _split_at(separator)
+        return _Lines(source, texts, numbers, split)
+    for found in _SEPARATORS:
+        lines = _Lines(source, texts, numbers, _split_at_blanks if found is None else _split_at(found))
+        if lines.end_in_numbers(1):
+            return lines
+    return _Lines(source, texts, numbers, _split_at_blanks)
+
+
+def _check_columns(rows: Sequence[list[str]], names: Sequence[str], lines: _Lines) -> None:
+    expected = len(names) + 1
+    if set(map(len, rows)) == {expected} and all(row[0] for row in rows):
+        return
+    index, row = next((index, row) for index, row in enumerate(rows) if len(row) != expected or not row[0])
+    raise ListError(
+        f"{lines.place(index)}: found {len(list(filter(None, row)))} columns, "
+        f"expected {' '.join(('path', *names))}"
+    )
+
+
+def _numbers(texts: list[str], name: str, lines: _Lines) -> NDArray[np.int64]:
+    lowest, digits = _LOWEST[name], len(str(_HIGHEST))
+    if _are_numbers(texts) and max(map(len, texts)) <= digits:
+        values = np.array(list(map(int, texts)), np.int64)
+    else:
+        values = np.array(
+            [int(text) if _is_number(text) and len(text) <= digits else -1 for text in texts], np.int64
+        )
+    wrong = np.flatnonzero((values < lowest) | (values > _HIGHEST))
+    if len(wrong):
+        raise ListError(
+            f"{lines.place(wrong[0])}: the {name} is {texts[wrong[0]]!r}, "
+            f"expected a whole number from {lowest} up"
+        )
+    return values
+
+
+def _refuse_more_numbers(paths: Sequence[str], rows: Sequence[list[str]], lines: _Lines) -> None:
+    """Refuses ``a.mp4 1 3 5``: a path that goes on with numbers after the name of a video."""
+    for index, path in enumerate(paths):
+        if path.endswith(VIDEO_SUFFIXES) or not path[-1].isdigit():
+            continue
+        name = path
+        while _is_number(name.rpartition(" ")[2]) and " " in name:
+            name = name.rpartition(" ")[0].rstrip()
+        if name != path and looks_like_video(name):
+            numbers = " ".join([path[len(name) :].strip(), *rows[index][1:]])
+            raise ListError(
+                f"{lines.place(index)}: {name} is followed by {numbers}, expected "
+                f"{len(rows[index]) - 1} at most; several labels per video are not supported: keep one"
+            )
+
+
+def _count_numbers(lines: _Lines) -> int:
+    """How many numbers (0 to 2) every line ends with."""
+    if lines.end_in_numbers(3):
+        raise ListError(
+            f"{lines.place(0)}: every line ends with three numbers or more, expected path, path label, or "
+            "path frames label; lists with offsets or with several labels per video are not supported "
+            "(set DATA.LIST_FORMAT where the first of the numbers belong to the path)"
+        )
+    for count in (2, 1):
+        if lines.end_in_numbers(count):
+            return count
+    fields = lines.rows(1)
+    labelled = next((index for index, found in enumerate(fields) if _has_numbers(found, 1)), None)
+    for index, found in enumerate(fields):
+        if labelled is not None and not _has_numbers(found, 1):
+            raise ListError(
+                f"{lines.place(index)}: no label at the end of {lines.texts[index]!r}, but line "
+                f"{lines.numbers[labelled]} has one; complete the list, or set DATA.LIST_FORMAT"
+            )
+        is_pair = len(found) == 2 and looks_like_video(found[0])
+        if labelled is None and is_pair and not looks_like_video(found[1]):
+            raise ListError(f"{lines.place(index)}: the label is {found[1]!r}, expected a whole number")
+    return 0
+
+
+def _split_at_blanks(line: str, count: int) -> list[str]:
+    return line.rsplit(None, count) if count else [line]
+
+
+def _split_at(separator: str) -> _Split:
+    def split(line: str, count: int) -> list[str]:
+        if '"' not in line:
+            return [field.strip() for field in line.rsplit(separator, count)]
+        fields = next(csv.reader([line], delimiter=separator[0], skipinitialspace=True))
+        kept = max(1, len(fields) - count)
+        return [separator.join(fields[:kept]).strip(), *(field.strip() for field in fields[kept:])]
+
+    return split
+
+
+def _unquoted(paths: list[str]) -> list[str]:
+    """Paths without the quotes around them."""
+    if not any(path[0] in "\"'" for path in paths):
+        return paths
     return [
-        _record(f"{source}:{number}", names, *split(line, len(names)), path_prefix) for number, line in lines
+        path[1:-1] if len(path) > 2 and path[0] == path[-1] and path[0] in "\"'" else path for path in paths
     ]
 
 
-def _read_lines(source: str) -> list[tuple[int, str]]:
-    """(line number, line) of the lines that are not blank."""
-    try:
-        text = Path(source).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ListError(f"{source}: cannot be read as a text file: {error}") from error
-    lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
-    if not lines:
-        raise ListError(f"{source}: the list is empty")
-    return lines
+def _has_numbers(fields: Sequence[str], count: int) -> bool:
+    """Whether ``count`` numbers follow a path."""
+    return len(fields) == count + 1 and fields[0] != "" and all(map(_is_number, fields[1:]))
 
 
-class _Splitter:
-    """Splits lines from the right by the given or the found separator (None: any blanks)."""
-
-    def __init__(self, lines: list[tuple[int, str]], separator: str | None) -> None:
-        self._lines = lines
-        self._separator = None if separator is not None and separator.isspace() else separator
-        if separator is None and not all(map(self._ends_in_number, lines)):
-            self._separator = ","
-            if not all(map(self._ends_in_number, lines)):
-                self._separator = None
-
-    def __call__(self, line: str, count: int) -> tuple[str, list[str]]:
-        """The path, and ``count`` columns after it (fewer where the line has fewer)."""
-        if self._separator is None:
-            path, *columns = line.strip().rsplit(None, count) if count else [line.strip()]
-            return _unquote(path), columns
-        if '"' in line:
-            fields = next(csv.reader([line], delimiter=self._separator[0], skipinitialspace=True))
-        else:
-            fields = line.split(self._separator)
-        kept = max(1, len(fields) - count)
-        path = self._separator.join(fields[:kept]).strip()
-        return path, [field.strip() for field in fields[kept:]]
-
-    def count_numbers(self, source: str) -> int:
-        """How many numbers (0 to 2) every line ends with."""
-        for count in (2, 1):
-            if all(self._has_numbers(line, count) for _, line in self._lines):
-                return count
-        labelled = next((number for number, line in self._lines if self._has_numbers(line, 1)), None)
-        for number, line in self._lines:
-            path, columns = self(line, 1)
-            if labelled is not None and not self._has_numbers(line, 1):
-                raise ListError(
-                    f"{source}:{number}: no label at the end of {line.strip()!r}, but line {labelled} has "
-                    "one; complete the list, or set DATA.LIST_FORMAT"
-                )
-            if labelled is None and columns and looks_like_video(path) and not looks_like_video(columns[0]):
-                raise ListError(f"{source}:{number}: the label is {columns[0]!r}, expected a whole number")
-        return 0
-
-    def _ends_in_number(self, line: tuple[int, str]) -> bool:
-        return self._has_numbers(line[1], 1)
-
-    def _has_numbers(self, line: str, count: int) -> bool:
-        path, columns = self(line, count)
-        return bool(path) and len(columns) == count and all(_as_int(column) is not None for column in columns)
+def _are_numbers(texts: Sequence[str]) -> bool:
+    together = "".join(texts)
+    return (together.isdigit() and together.isascii()) or all(map(_is_number, texts))
 
 
-def _record(place: str, names: Sequence[str], path: str, columns: list[str], prefix: str) -> VideoRecord:
-    if not path or len(columns) != len(names):
-        raise ListError(
-            f"{place}: found {len(columns) + bool(path)} columns, expected {' '.join(('path', *names))}"
-        )
-    numbers: dict[str, int] = {}
-    for name, column in zip(names, columns, strict=True):
-        value = _as_int(column)
-        lowest = 0 if name == "label" else 1
-        if value is None or not lowest <= value <= _MAX_LABEL:
-            raise ListError(f"{place}: the {name} is {column!r}, expected a whole number from {lowest} up")
-        numbers[name] = value
-    return VideoRecord(os.path.join(prefix, path), numbers.get("label"), numbers.get("number of frames"))
-
-
-def _as_int(text: str) -> int | None:
+def _is_number(text: str) -> bool:
     digits = text[1:] if text[:1] in ("-", "+") else text
-    return int(text) if digits.isascii() and digits.isdigit() else None
-
-
-def _unquote(text: str) -> str:
-    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
+    return digits.isdigit() and digits.isascii()
