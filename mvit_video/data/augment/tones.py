@@ -58,7 +58,7 @@ def _posterize(clip_TCHW: torch.Tensor, bits: float) -> Tables:
 
 
 def _solarize(clip_TCHW: torch.Tensor, threshold: float) -> Tables:
-    return _same(np.where(_VALUES < threshold, _VALUES, 255 - _VALUES))
+    return _same(np.where(threshold > _VALUES, _VALUES, 255 - _VALUES))
 
 
 def _solarize_add(clip_TCHW: torch.Tensor, added: float) -> Tables:

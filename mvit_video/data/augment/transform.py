@@ -5,7 +5,7 @@ Order: (short side scaled, RandAugment or colour jitter), cut and scaled, mirror
 
 Source: SlowFast slowfast/datasets/kinetics.py (_aug_frame), datasets/utils.py (spatial_sampling) and
 datasets/transform.py (random_short_side_scale_jitter, random_resized_crop, horizontal_flip).
-Axes: R repeats, T frames, H height, W width, S crop size, C = 3 colours.
+Axes: T frames, H height, W width, S crop size, C = 3 colours.
 """
 
 from collections.abc import Sequence
@@ -86,25 +86,38 @@ class TrainTransform:
             placement = self._draw_jittered(height, width, generator)
         return replace(placement, flip=self.flip and generator.random() < 0.5)
 
-    def start(self, height: int, width: int, generators: Sequence[np.random.Generator]) -> "ClipMaker":
-        """Draws clips of one decoded video, one per generator; the frames follow one by one.
-
-        Args:
-            height: Of the frames, in pixels.
-            width: Of the frames, in pixels.
-            generators: One per repeat; everything random about a repeat is drawn from its own.
-        """
-        return ClipMaker(self, height, width, generators)
-
     def __call__(
         self, frames_THWC: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], generator: np.random.Generator
     ) -> torch.Tensor:
         """Draws once and treats all frames alike: uint8 (3, T, S, S), laid out channels last."""
-        height, width = frames_THWC[0].shape[:2]
-        maker = self.start(height, width, [generator])
-        for frame in frames_THWC:
-            maker.add(frame)
-        return maker.clips()[0]
+        return self.clips(frames_THWC, [generator])[0]
+
+    def clips(
+        self,
+        frames_THWC: Sequence[NDArray[np.uint8]] | NDArray[np.uint8],
+        generators: Sequence[np.random.Generator],
+    ) -> list[torch.Tensor]:
+        """Several clips of the same frames (repeated augmentation); what they share is done once.
+
+        Args:
+            frames_THWC: T frames of one size, each uint8 (H, W, 3).
+            generators: One per clip, from which everything random about it is drawn.
+
+        Returns:
+            A clip per generator: uint8 (3, T, S, S), laid out channels last.
+        """
+        if not self.changes_colours:
+            height, width = frames_THWC[0].shape[:2]
+            return [_cut(frames_THWC, self.draw(height, width, generator)) for generator in generators]
+        whole_TCHW = _scaled_down(frames_THWC, self.jitter_scales[0])
+        height, width = whole_TCHW.shape[2:]
+        clips = []
+        for generator in generators:
+            operations = self.draw_operations(generator)
+            changed_TCHW = apply_operations(operations, whole_TCHW)
+            frames = changed_TCHW.permute(0, 2, 3, 1).contiguous().numpy()
+            clips.append(_cut(frames, self.draw(height, width, generator)))
+        return clips
 
     def _draw_jittered(self, height: int, width: int, generator: np.random.Generator) -> Placement:
         low, high = self.jitter_scales
@@ -119,56 +132,20 @@ class TrainTransform:
         return Placement(Box(0, 0, height, width), scaled, window)
 
 
-class ClipMaker:
-    """Clips of one video in the making, one per repeat, from frames added in order.
+def _scaled_down(
+    frames_THWC: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], short_side: int
+) -> torch.Tensor:
+    """The frames with a short side of no more than this many pixels: uint8 (T, 3, H, W)."""
+    height, width = frames_THWC[0].shape[:2]
+    size = scale_short_side(height, width, min(height, width, short_side))
+    resampler = Resampler(Placement(Box(0, 0, height, width), size, Box(0, 0, *size)))
+    scaled_TCHW = torch.empty((len(frames_THWC), 3, *size), dtype=torch.uint8)
+    for place, frame in zip(scaled_TCHW, frames_THWC, strict=True):
+        place.copy_(resampler(frame).permute(2, 0, 1))
+    return scaled_TCHW
 
-    Only what is needed of a frame is kept: its windows or, where whole pictures are changed, the frame with
-    its short side scaled down. A frame may be used again for several places of the clip.
-    """
 
-    def __init__(
-        self,
-        transform: TrainTransform,
-        height: int,
-        width: int,
-        generators: Sequence[np.random.Generator],
-    ) -> None:
-        self._scaler: Resampler | None = None
-        if transform.changes_colours:
-            short_side = min(height, width, transform.jitter_scales[0])
-            size = scale_short_side(height, width, short_side)
-            self._scaler = Resampler(Placement(Box(0, 0, height, width), size, Box(0, 0, *size)))
-            height, width = size
-        self._draws: list[tuple[tuple[Operation, ...], Resampler]] = []
-        for generator in generators:
-            operations = transform.draw_operations(generator)
-            self._draws.append((operations, Resampler(transform.draw(height, width, generator))))
-        self._kept: list[list[torch.Tensor]] = [[] for _ in generators]
-
-    def add(self, frame_HWC: NDArray[np.uint8]) -> None:
-        """Takes the next frame: uint8 (H, W, 3). It is not kept."""
-        if self._scaler is not None:
-            self._kept[0].append(self._scaler(frame_HWC).permute(2, 0, 1).contiguous())
-            return
-        for (_, resampler), kept in zip(self._draws, self._kept, strict=True):
-            kept.append(resampler(frame_HWC))
-
-    def clips(self, positions: Sequence[int] | None = None) -> torch.Tensor:
-        """The clips: uint8 (R, 3, T, S, S), each laid out channels last.
-
-        Args:
-            positions: Which of the added frames stand where in the clip; all of them once by default.
-        """
-        chosen = None if positions is None else torch.as_tensor(positions, dtype=torch.int64)
-        return torch.stack([self._clip(repeat, chosen) for repeat in range(len(self._draws))]).permute(
-            0, 4, 1, 2, 3
-        )
-
-    def _clip(self, repeat: int, chosen: torch.Tensor | None) -> torch.Tensor:
-        if self._scaler is None:
-            clip_TSSC = torch.stack(self._kept[repeat])
-        else:
-            operations, resampler = self._draws[repeat]
-            changed_TCHW = apply_operations(operations, torch.stack(self._kept[0]))
-            clip_TSSC = torch.stack([resampler(frame.numpy()) for frame in changed_TCHW.permute(0, 2, 3, 1)])
-        return clip_TSSC if chosen is None else clip_TSSC[chosen]
+def _cut(frames_THWC: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], placement: Placement) -> torch.Tensor:
+    """The windows of all frames: uint8 (3, T, S, S), laid out channels last."""
+    resampler = Resampler(placement)
+    return torch.stack([resampler(frame) for frame in frames_THWC]).permute(3, 0, 1, 2)
