@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from mvit_video.data.lists.reading import LIST_FORMATS, read_list
     from mvit_video.data.lists.records import ListError, VideoList, VideoRecord
     from mvit_video.data.loading.bad_videos import BadVideo, BadVideoCount, BadVideosError
+    from mvit_video.data.loading.batches import Batch
     from mvit_video.data.loading.datasets import TestSample, TestVideos, TrainClips, TrainSample
-    from mvit_video.data.loading.loader import Batch, TrainLoader, test_loader
+    from mvit_video.data.loading.loader import TrainLoader, test_loader
     from mvit_video.data.loading.pytorchvideo_samplers import SampledClips, SampledViews, sampled_views
     from mvit_video.data.loading.pytorchvideo_transform import SampleTransform
     from mvit_video.data.loading.reading import SampleKey
@@ -46,7 +47,8 @@ _HOMES = {
     "lists.records": ("ListError", "VideoList", "VideoRecord"),
     "loading.bad_videos": ("BadVideo", "BadVideoCount", "BadVideosError"),
     "loading.datasets": ("TestSample", "TestVideos", "TrainClips", "TrainSample"),
-    "loading.loader": ("Batch", "TrainLoader", "test_loader"),
+    "loading.batches": ("Batch",),
+    "loading.loader": ("TrainLoader", "test_loader"),
     "loading.pytorchvideo_samplers": ("SampledClips", "SampledViews", "sampled_views"),
     "loading.pytorchvideo_transform": ("SampleTransform",),
     "loading.reading": ("SampleKey",),

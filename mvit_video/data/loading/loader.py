@@ -2,62 +2,45 @@
 
 The order of an epoch comes from (seed, epoch), each sample from its key and each mix from its group's place
 in the epoch, so worker count, process count and a start in the middle of an epoch change no batch.
-
-Axes: B = videos times R repeats, T frames, S crop size.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+import itertools
+import logging
+import threading
+import weakref
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
 
-from mvit_video.data.augment.erasing import Erasure
 from mvit_video.data.augment.mixing import Mix, Mixing
-from mvit_video.data.loading.bad_videos import BadVideo
+from mvit_video.data.loading.batches import Batch, BatchBuilder
 from mvit_video.data.loading.datasets import TestSample, TestVideos, TrainClips, TrainSample
-from mvit_video.data.loading.reading import SampleKey
+from mvit_video.data.loading.pool import Crash, WorkerPool
+from mvit_video.data.loading.read_ahead import ReadAhead
+from mvit_video.data.loading.reading import ClipTask, ReadClips, ReadViews, SampleKey, Unreadable, ViewTask
 from mvit_video.data.loading.shards import batch_positions, check_rank, epoch_order, shard
 from mvit_video.data.video.errors import VideoError
 
 _MIXING = 5  # a random stream apart from those of the samples
-
-
-class Batch(NamedTuple):
-    """Training clips uint8 (B, 3, T, S, S), laid out channels last, of B / R videos: v0r0 v0r1 v1r0 v1r1 ...
-
-    ``labels`` and ``indices`` are int64 (B,); ``erasures`` has an entry per clip; ``mixes`` one per group of
-    ``group_size`` clips, or none when nothing is mixed. ``bad`` are the unreadable videos that others stand
-    in for, ``damaged`` those whose good part is in the batch.
-    """
-
-    clips: torch.Tensor
-    labels: torch.Tensor
-    indices: torch.Tensor
-    erasures: Sequence[Erasure | None] = ()
-    mixes: Sequence[Mix] = ()
-    group_size: int = 1
-    bad: tuple[BadVideo, ...] = ()
-    damaged: tuple[BadVideo, ...] = ()
-
-    @property
-    def num_replaced(self) -> int:
-        """How many unreadable videos were met on the way to this batch."""
-        return len(self.bad)
+_BATCHES_AHEAD = 2
+_logger = logging.getLogger(__name__)
 
 
 class TrainLoader:
     """Shuffled batches, epoch by epoch; videos left over at the end sit the epoch out.
 
-    Workers stay alive between epochs and end with the loader.
+    Workers start with the first epoch, stay alive between epochs and end with the loader. A video at which a
+    worker crashes or hangs is replaced like an unreadable one, and not tried again.
 
     Args:
         dataset: The clips.
         batch_size: Videos per batch of this process.
-        num_workers: Processes that decode; 0 decodes in this one.
+        num_workers: Processes that decode; 0 decodes in this one, where a crash or hang is not survived.
         seed: Of the order and the mixes.
-        timeout_seconds: A video that takes longer is given up (with workers).
+        timeout_seconds: A video that takes a worker longer is given up.
         mixing: Draws mixup and CutMix for each group, if given.
         group_size: Videos mixed with each other.
         rank: Which process this is.
@@ -92,15 +75,16 @@ class TrainLoader:
         self._group_size = group_size
         self._rank = rank
         self._world_size = world_size
-        self._plan: list[list[SampleKey]] = []
-        self._loader: DataLoader[Any] = DataLoader(
-            _Reader(dataset),
-            batch_sampler=_Plan(self._plan),
+        self._num_workers = num_workers
+        self._pool: WorkerPool[ClipTask, ReadClips | Unreadable] = WorkerPool(
+            dataset.reader,
             num_workers=num_workers,
-            collate_fn=_as_it_is,
-            worker_init_fn=_init_worker,
-            persistent_workers=num_workers > 0,
+            timeout_seconds=timeout_seconds,
+            result_bytes=dataset.reader.result_bytes,
+            waiting=batch_size,
         )
+        self._given_up: dict[int, str] = {}  # by index: what became of the worker
+        self._reading: weakref.ref[ReadAhead[Batch]] | None = None
 
     @property
     def num_batches(self) -> int:
@@ -110,39 +94,82 @@ class TrainLoader:
     def epoch(self, epoch: int, start_batch: int = 0) -> Iterator[Batch]:
         """The batches of an epoch from ``start_batch`` on, the same in every run.
 
+        Leaving an epoch early is fine; with workers, beginning another one ends it.
+
         Raises:
             VideoError: A video, and every one drawn to replace it, cannot be read.
         """
         if not 0 <= start_batch <= self.num_batches:
             raise ValueError(f"start_batch is {start_batch}, expected 0 to {self.num_batches}")
+        if self._num_workers == 0:
+            return self._batches(epoch, start_batch)
+        self._end_reading()
+        stop = threading.Event()
+        device = torch.cuda.current_device() if torch.cuda.is_initialized() else None  # type: ignore[no-untyped-call]
+        reading = ReadAhead(self._batches(epoch, start_batch, stop, device), _BATCHES_AHEAD, stop.set)
+        self._reading = weakref.ref(reading)
+        return reading
+
+    def close(self) -> None:
+        """Ends the workers; safe to call twice."""
+        self._end_reading()
+        self._pool.close()
+
+    def _end_reading(self) -> None:
+        reading = self._reading() if self._reading else None
+        if reading is not None:
+            reading.close()
+
+    def _batches(
+        self, epoch: int, start_batch: int, stop: threading.Event | None = None, device: int | None = None
+    ) -> Generator[Batch, None, None]:
+        if device is not None:
+            torch.cuda.set_device(device)  # of this thread: where its pinned memory belongs
         order = epoch_order(len(self._dataset), self._seed, epoch)
         batches = range(start_batch, self.num_batches)
-        self._plan[:] = [
-            [SampleKey(epoch, int(order[position])) for position in self._positions(batch)]
+        tasks = (
+            self._task(SampleKey(epoch, int(order[position])))
             for batch in batches
-        ]
-        for batch, samples in zip(batches, self._loader, strict=True):
-            for sample in samples:
-                if isinstance(sample, VideoError):
-                    raise sample
-            yield self._assemble(epoch, batch, samples)
+            for position in self._positions(batch)
+        )
+        with closing(self._pool.run(tasks, self._replace, stop)) as results:
+            for batch in batches:
+                builder = BatchBuilder(self._batch_size, pin_memory=device is not None)
+                for task, result in itertools.islice(results, self._batch_size):
+                    builder.add(self._sample(task, result))
+                yield builder.batch(self._mixes(epoch, batch, *builder.height_width), self._group_size)
 
     def _positions(self, batch: int) -> range:
         return batch_positions(batch, self._batch_size, self._rank, self._world_size)
 
-    def _assemble(self, epoch: int, batch: int, samples: list[TrainSample]) -> Batch:
-        repeats = len(samples[0].clips)
-        clips_BTSSC = torch.cat([sample.clips.permute(0, 2, 3, 4, 1) for sample in samples])
-        return Batch(
-            clips_BTSSC.permute(0, 4, 1, 2, 3),
-            torch.tensor([sample.label for sample in samples]).repeat_interleave(repeats),
-            torch.tensor([sample.index for sample in samples]).repeat_interleave(repeats),
-            [erasure for sample in samples for erasure in sample.erasures],
-            self._mixes(epoch, batch, *clips_BTSSC.shape[2:4]),
-            self._group_size * repeats if self._mixing else 1,
-            tuple(bad for sample in samples for bad in sample.bad),
-            tuple(damaged for sample in samples for damaged in sample.damaged),
-        )
+    def _task(self, key: SampleKey) -> ClipTask:
+        """What to read for this key, past the videos that ended a worker before."""
+        task = self._dataset.task(key)
+        while task.index in self._given_up:
+            replacement = self._replace(task, Unreadable(self._given_up[task.index]))
+            if replacement is None:
+                break
+            task = replacement
+        return task
+
+    def _replace(self, task: ClipTask, result: ReadClips | Unreadable | Crash) -> ClipTask | None:
+        """What to read instead of a video that gave no clips; None: it gave some, or enough were tried."""
+        if isinstance(result, ReadClips):
+            return None
+        if isinstance(result, Crash):
+            self._given_up[task.index] = result.reason
+        try:
+            return self._dataset.replace(task, result.reason)
+        except VideoError:
+            return None
+
+    def _sample(self, task: ClipTask, result: ReadClips | Unreadable | Crash) -> TrainSample:
+        if not isinstance(result, ReadClips):
+            self._dataset.replace(task, result.reason)  # raises
+            raise AssertionError
+        for bad in task.bad:
+            _logger.warning("training goes on without a video: %s", bad)
+        return self._dataset.sample(task, result)
 
     def _mixes(self, epoch: int, batch: int, height: int, width: int) -> list[Mix]:
         if self._mixing is None:
@@ -161,75 +188,50 @@ def test_loader(
     timeout_seconds: float = 60.0,  # noqa: PT028 -- not a test
     rank: int = 0,  # noqa: PT028
     world_size: int = 1,  # noqa: PT028
-) -> Iterator[TestSample]:
+) -> Generator[TestSample, None, None]:
     """The samples of all videos of this process, in order; each video is decoded once.
 
     Args:
         dataset: The videos and their views.
-        num_workers: Processes that decode; 0 decodes in this one.
-        timeout_seconds: A video that takes longer comes back as an error (with workers).
+        num_workers: Processes that decode; 0 decodes in this one, where a crash or hang is not survived.
+        timeout_seconds: A video that takes a worker longer comes back as an error.
         rank: Which process this is.
-        world_size: How many share the videos; their shards differ by one video at most.
+        world_size: How many share the videos; their shards differ by one video at most, and every video is
+            in one of them.
     """
     indices = shard(len(dataset), rank, world_size)
-    loader: DataLoader[TestSample] = DataLoader(
-        dataset,
-        batch_size=None,
-        sampler=list(indices),
-        num_workers=num_workers,
-        collate_fn=_as_it_is,
-        worker_init_fn=_init_worker,
-        prefetch_factor=1 if num_workers else None,  # all views of a video can be hundreds of megabytes
+    pool: WorkerPool[ViewTask, ReadViews | Unreadable] = WorkerPool(
+        dataset.reader,
+        num_workers=min(num_workers, len(indices)),
+        timeout_seconds=timeout_seconds,
+        result_bytes=dataset.reader.result_bytes,
+        queued=1,  # all views of a video can be hundreds of megabytes
     )
-    yield from loader
+    with pool, closing(pool.run(map(dataset.task, indices))) as results:
+        for task, result in results:
+            yield dataset.sample(task, _own(result))
 
 
 test_loader.__test__ = False  # type: ignore[attr-defined]  # not a test, whatever pytest thinks of the name
 
 
+def _own(result: ReadViews | Unreadable | Crash) -> ReadViews | Unreadable:
+    """The result in memory that nobody else uses."""
+    if isinstance(result, Crash):
+        return Unreadable(result.reason)
+    if isinstance(result, ReadViews):
+        return replace(result, views=result.views.clone())
+    return result
+
+
 def _check_batch_size(batch_size: int, num_videos: int, world_size: int) -> None:
-    if batch_size < 1 or batch_size * world_size > num_videos:
-        processes = f" in each of {world_size} processes" if world_size > 1 else ""
+    if 1 <= batch_size <= num_videos // world_size:
+        return
+    if world_size == 1:
         raise ValueError(
-            f"the batch size is {batch_size}{processes}, expected 1 to {num_videos // world_size}, "
-            f"{'the number of training videos' if world_size == 1 else f'of {num_videos} training videos'}"
+            f"the batch size is {batch_size}, expected 1 to {num_videos}, the number of training videos"
         )
-
-
-class _Plan:
-    """The batches of keys that the loader's workers are given; filled before each epoch."""
-
-    def __init__(self, batches: list[list[SampleKey]]) -> None:
-        self._batches = batches
-
-    def __iter__(self) -> Iterator[list[SampleKey]]:
-        return iter(self._batches)
-
-    def __len__(self) -> int:
-        return len(self._batches)
-
-
-class _Reader(Dataset[TrainSample | VideoError]):
-    """Hands an error over as a value, so that it keeps its one line on the way out of a worker."""
-
-    def __init__(self, dataset: TrainClips) -> None:
-        self._dataset = dataset
-
-    def __len__(self) -> int:
-        return len(self._dataset)
-
-    def __getitem__(self, key: SampleKey) -> TrainSample | VideoError:
-        try:
-            return self._dataset[key]
-        except VideoError as error:
-            return VideoError(str(error))
-
-
-def _as_it_is(samples: Any) -> Any:
-    """The loader's own conversion would make lists of tuples."""
-    return samples
-
-
-def _init_worker(worker: int) -> None:
-    """Workers share the processor with each other and the model: one thread each."""
-    torch.set_num_threads(1)
+    raise ValueError(
+        f"the batch size of each of {world_size} processes is {batch_size}, expected 1 to "
+        f"{num_videos // world_size}: there are {num_videos} training videos"
+    )

@@ -72,6 +72,12 @@ class ClipReader:
     erasing: RandomErasing | None = None
     decoding: Decoding = _DECODING
 
+    @property
+    def result_bytes(self) -> int:
+        """How large the clips are, if the transform tells how large it makes them."""
+        side = getattr(self.transform, "crop_size", 0)
+        return self.repeats * self.sampling.num_frames * side * side * 3
+
     def __call__(self, task: ClipTask) -> ReadClips | Unreadable:
         """The clips of the task's video."""
         try:
@@ -165,6 +171,12 @@ class ViewReader:
     shuffle_frames: bool = False
     seed: int = 0
     decoding: Decoding = _DECODING
+
+    @property
+    def result_bytes(self) -> int:
+        """How large the views are."""
+        plan = self.plan
+        return plan.num_views * plan.num_frames * plan.crop_size**2 * 3
 
     def __call__(self, task: ViewTask) -> ReadViews | Unreadable:
         """All views of the task's video."""
