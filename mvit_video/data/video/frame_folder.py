@@ -33,8 +33,8 @@ class FrameFolderReader(VideoReader):
     """A folder of images whose frames are read by their index; a context manager.
 
     Gaps in the numbering are allowed: frames are counted, whatever number the first has and whichever are
-    left out. Images are turned as their EXIF orientation says; grey, palette, CMYK, alpha (dropped) and 16 bit
-    pictures become 8 bit RGB.
+    left out. Images are turned as their EXIF orientation says; grey, palette, CMYK, 16 bit and transparent
+    ones (alpha is dropped) become 8 bit RGB.
 
     Args:
         folder: With jpg, jpeg, png, webp or bmp files and nothing else of that kind.
