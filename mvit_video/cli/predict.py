@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
 _DESCRIPTION = """Say what happens in videos: class names and probabilities, the mean over several views.
 
-A folder stands for all videos in it and below; a list (.csv, .txt, .list) for the paths in it."""
+A folder stands for all videos in it and below; one that holds images and no videos is a video itself, as
+its frames; a list (.csv, .txt, .list) stands for the paths in it."""
 
 _EPILOG = """examples:
   mvit-video predict holiday.mp4 --model mvitv2_s_16x4.k400
@@ -153,12 +155,16 @@ def _predictor(args: argparse.Namespace, config: "Config | None") -> "Predictor"
 
 
 def _answer(predictor: "Predictor", path: str, report: "Report", args: argparse.Namespace) -> bool:
-    from mvit_video.data import VideoError
+    from mvit_video.data import DamagedVideoWarning, VideoError
 
     show_clips = args.clips or args.every is not None
     report.start(path)
     try:
-        prediction = predictor(path, every_seconds=args.every, on_clip=report.clip if show_clips else _forget)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DamagedVideoWarning)  # the report says it
+            prediction = predictor(
+                path, every_seconds=args.every, on_clip=report.clip if show_clips else _forget
+            )
     except VideoError as error:
         report.fail(str(error))
         print(f"mvit-video: {error}", file=sys.stderr)

@@ -84,7 +84,7 @@ def evaluate(
             scores = ensemble_views(torch.cat(video.logits), scorer.method)
             if scorer.method == "sum":
                 scores = scores / video.num_views
-            rows.append(VideoResult(record.path, record.label, scores, video.num_views))
+            rows.append(VideoResult(record.path, record.label, scores, video.num_views, damage=video.damage))
         progress(len(rows))
     return summarise(rows)
 
@@ -115,6 +115,7 @@ class _Video:
     index: int
     num_views: int
     error: str | None
+    damage: str | None
     logits: list[Tensor] = field(default_factory=list)
 
     @property
@@ -139,7 +140,8 @@ def _scored(scorer: ViewScorer, samples: Iterable[TestSample]) -> Iterator[_Vide
 
     for sample in samples:
         views = sample.views
-        waiting.append(_Video(sample.index, 0 if views is None else len(views), sample.error))
+        damage = "; ".join(damaged.reason for damaged in sample.damaged) or None
+        waiting.append(_Video(sample.index, 0 if views is None else len(views), sample.error, damage))
         while views is not None and len(views):
             room = scorer.views_per_batch - sum(len(part) for _, part in queue)
             queue.append((waiting[-1], views[:room]))

@@ -232,6 +232,7 @@ def _validate(inputs: TrainInputs, state: TrainState, log: RunLog) -> None:
         top5=result.top5,
         num_videos=result.num_videos,
         num_unreadable=len(result.unreadable),
+        num_damaged=len(result.damaged),
     )
     _logger.info("epoch %d, one centre view of each val video: %s", state.epoch, result)
 

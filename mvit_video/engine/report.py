@@ -4,13 +4,19 @@ from collections.abc import Iterator
 
 from mvit_video.config import Config, set_keys
 from mvit_video.config.schema import KEYS, value_of
+from mvit_video.data import ViewPlan
 from mvit_video.engine.resolve import (
     check_trainable,
     has_schedule,
     resolve_architecture,
     resolve_batch,
+    resolve_erasing,
+    resolve_mixing,
     resolve_schedule,
+    resolve_smoothing,
+    resolve_statistics,
     resolve_test_batch,
+    resolve_transform,
     resolve_views,
 )
 from mvit_video.models import THW, Architecture, BlockSpec, count_flops, count_parameters
@@ -96,11 +102,19 @@ def _testing(config: Config) -> Iterator[str]:
         f"  views: {_many(views.temporal_views, 'clip')} x {_many(views.spatial_crops, 'crop')} of "
         f"{views.crop_size} pixels, short side {views.short_side}"
     )
-    yield (
-        f"  clip: {views.num_frames} frames, {views.sampling_rate} apart at {views.target_fps:g} fps "
-        f"({views.num_frames * views.sampling_rate / views.target_fps:.2f} seconds)"
-    )
+    yield f"  clip: {_frames(views)}"
+    yield "  mean {} and deviation {} of red, green, blue".format(*map(_value, resolve_statistics(config)))
     yield f"  views per forward pass and device: {resolve_test_batch(config)}"
+
+
+def _frames(views: ViewPlan) -> str:
+    if views.sampling == "segments":
+        return f"{views.num_frames} frames, one of each of as many parts of the video"
+    seconds = views.num_frames * views.sampling_rate / views.target_fps
+    return (
+        f"{views.num_frames} frames, {views.sampling_rate} apart at {views.target_fps:g} fps "
+        f"({seconds:.2f} seconds)"
+    )
 
 
 def _training(config: Config, num_devices: int) -> Iterator[str]:
@@ -111,13 +125,15 @@ def _training(config: Config, num_devices: int) -> Iterator[str]:
         yield from (f"  {line.strip()}" for line in f"not possible: {error}".splitlines())
     try:
         batch, schedule = resolve_batch(config, num_devices), resolve_schedule(config)
+        augmentation = ", ".join(_augmentation(config)) or "crops only"
     except ValueError as error:
         yield f"  {error}"
         return
     yield (
-        f"  batch: {batch.global_batch} clips a step, {batch.per_device} on each device, in "
-        f"{batch.accumulation_steps} passes of {batch.micro_batch}"
+        f"  batch: {batch.global_clips} clips of {batch.global_batch} videos a step, {batch.per_device} "
+        f"videos on each device, in {batch.accumulation_steps} passes of {batch.micro_batch}"
     )
+    yield f"  augmentation: {augmentation}"
     if not has_schedule(config):
         return
     yield (
@@ -126,6 +142,22 @@ def _training(config: Config, num_devices: int) -> Iterator[str]:
         f"epoch {schedule.max_epoch:g} "
         f"({config.solver.optimizing_method}, weight decay {config.solver.weight_decay:g})"
     )
+
+
+def _augmentation(config: Config) -> Iterator[str]:
+    transform, erasing, mixing = resolve_transform(config), resolve_erasing(config), resolve_mixing(config)
+    if transform.flip:
+        yield "flips"
+    if transform.rand_augment is not None:
+        yield f"RandAugment {config.aug.aa_type}"
+    elif transform.colour_jitter:
+        yield f"colour jitter of {transform.colour_jitter:g}"
+    if erasing is not None:
+        yield f"{erasing.prob:.0%} erased"
+    if mixing is not None:
+        yield f"mixed in groups of {_many(config.mixup.group_size, 'video')}"
+    if smoothing := resolve_smoothing(config):
+        yield f"labels smoothed by {smoothing:g}"
 
 
 def _many(number: int, what: str) -> str:

@@ -14,6 +14,7 @@ from mvit_video.engine.errors import RunError
 from mvit_video.engine.metrics import top_classes
 
 TOP_K = 5
+_COLUMNS = ("path", "label", "label_name", "num_views", "error", "damage")  # before the best classes
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class VideoResult:
             probability over the views for "sum", the largest one for "max". None for an unreadable video.
         num_views: the number of views behind the scores.
         error: why the video could not be read, else None.
+        damage: where the video is damaged: only what comes before was looked at; None for a whole one.
     """
 
     path: str
@@ -34,6 +36,7 @@ class VideoResult:
     scores: Tensor | None
     num_views: int
     error: str | None = None
+    damage: str | None = None
 
 
 @dataclass(frozen=True)
@@ -58,21 +61,28 @@ class TestResult:
     unreadable: tuple[tuple[str, str], ...]
     rows: tuple[VideoResult, ...]
 
+    @property
+    def damaged(self) -> tuple[tuple[str, str], ...]:
+        """(path, what) of each video of which only the part before some damage was looked at; it counts."""
+        return tuple((row.path, row.damage) for row in self.rows if row.damage is not None)
+
     def __str__(self) -> str:
         if self.top1 is not None and self.top5 is not None:
             accuracy = f"top-1 {self.top1:.2f} %, top-5 {self.top5:.2f} %"
         else:
             accuracy = f"{'no labels' if self.num_videos else 'no video could be read'}, so no accuracy"
+        damaged = f", {len(self.damaged)} damaged" if self.damaged else ""
         return (
-            f"{accuracy}; {self.num_videos} videos, {self.num_views} views, {len(self.unreadable)} unreadable"
+            f"{accuracy}; {self.num_videos} videos, {self.num_views} views, "
+            f"{len(self.unreadable)} unreadable{damaged}"
         )
 
 
 def write_results(path: str | Path, result: TestResult, class_names: Sequence[str] | None = None) -> None:
     """Write one row per video to a CSV or JSON file, by the path's ending; it appears whole or not at all.
 
-    CSV columns: path, label, label_name, num_views, error, then index, name and score of each of the five
-    best classes. JSON: the run's numbers, and per video the same with ``scores``, one per class.
+    CSV columns: path, label, label_name, num_views, error, damage, then index, name and score of each of the
+    five best classes. JSON: the run's numbers, and per video the same with ``scores``, one per class.
 
     Args:
         path: ends in .csv or .json.
@@ -124,6 +134,7 @@ def _describe(row: VideoResult, class_names: Sequence[str] | None) -> dict[str, 
         "label_name": _name(row.label, class_names),
         "num_views": row.num_views,
         "error": row.error,
+        "damage": row.damage,
         "top": [
             {"index": index, "name": _name(index, class_names), "score": round(float(row.scores[index]), 6)}
             for index in best
@@ -134,11 +145,11 @@ def _describe(row: VideoResult, class_names: Sequence[str] | None) -> dict[str, 
 
 def _csv_header() -> list[str]:
     best = [f"top{place}_{field}" for place in range(1, TOP_K + 1) for field in ("index", "name", "score")]
-    return ["path", "label", "label_name", "num_views", "error", *best]
+    return [*_COLUMNS, *best]
 
 
 def _csv_row(video: dict[str, Any]) -> list[Any]:
-    cells = [video[key] for key in ("path", "label", "label_name", "num_views", "error")]
+    cells = [video[key] for key in _COLUMNS]
     for entry in video["top"]:
         cells += [entry["index"], entry["name"], f"{entry['score']:.6f}"]
     return cells + [""] * (len(_csv_header()) - len(cells))

@@ -119,6 +119,8 @@ def _say(config: Config, inputs: TestInputs, result: TestResult) -> None:
     """Tell the numbers, and what stands between them and a published figure."""
     for path, reason in result.unreadable:
         _logger.warning("not read, and not counted: %s", reason if path in reason else f"{path}: {reason}")
+    for path, damage in result.damaged:
+        _logger.warning("damaged, and counted by its good part: %s: %s", path, damage)
     _logger.info("%s; results in %s", result, inputs.results_path)
     entry = ZOO.get(config.test.checkpoint_file_path or config.model.name)
     if entry is not None and entry.top1 is not None:

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from mvit_video.config import Config
-from mvit_video.data import VideoReader, ViewPlan, Views, decode_views, iter_clips
-from mvit_video.data.video.sources import name_of
+from mvit_video.data import Decoding, ViewPlan, Views, decode_views, iter_clips, open_reader
+from mvit_video.data.video.reader import VideoReader
 from mvit_video.engine.device import choose_device, choose_precision
 from mvit_video.engine.ensemble import ensemble_views
 from mvit_video.engine.evaluation import ViewScorer
@@ -44,6 +44,8 @@ class Predictor:
         precision: "auto" (bf16 on a GPU that has it, else fp32), "fp32", "bf16" or "fp16".
         top_k: how many classes an answer names.
         views_per_batch: how many views the model sees at a time; more need more memory.
+        decoding: which decoder reads the videos and what it does about damaged ones; by default as the
+            configuration says, else PyAV, which keeps what comes before the damage.
 
     Raises:
         ValueError: The model has random weights, the names do not fit the classes, or the name, checkpoint,
@@ -63,6 +65,7 @@ class Predictor:
         precision: str = "auto",
         top_k: int = 5,
         views_per_batch: int = 4,
+        decoding: Decoding | None = None,
     ) -> None:
         if top_k < 1 or views_per_batch < 1:
             raise ValueError(f"top_k and views_per_batch are at least 1, got {top_k} and {views_per_batch}")
@@ -79,6 +82,7 @@ class Predictor:
             method=source.ensemble,
         )
         self.views: ViewPlan = source.views
+        self.decoding: Decoding = decoding or source.decoding
         self.top_k = top_k
         names = source.class_names if class_names is None else class_names
         self.class_names: tuple[str, ...] | None = None if names is None else tuple(names)
@@ -100,7 +104,7 @@ class Predictor:
         """Look at one video.
 
         Args:
-            path: the file, or a binary file object (which is not closed).
+            path: the file, a folder of images, or a binary file object (which is not closed).
             every_seconds: look at one clip every so many seconds along the whole file, however long, instead
                 of the views of the published test.
             on_clip: called with each clip as soon as it is known; the clips are then not kept, and
@@ -114,48 +118,51 @@ class Predictor:
         clips: list[ClipPrediction] = []
         num_clips = 0
         largest = self._scorer.method == "max"
-        for clip, scores_K in self._score_clips(path, every_seconds):
-            total_K = torch.maximum(total_K, scores_K) if largest else total_K + scores_K
-            num_clips += 1
-            (clips.append if on_clip is None else on_clip)(clip)
+        with open_reader(path, self.decoding) as video:
+            for clip, scores_K in self._score_clips(video, every_seconds):
+                total_K = torch.maximum(total_K, scores_K) if largest else total_K + scores_K
+                num_clips += 1
+                (clips.append if on_clip is None else on_clip)(clip)
         top = self._top(total_K if largest else total_K / num_clips)
-        return Prediction(name_of(path), top, tuple(clips), num_clips * self.views.spatial_crops)
+        num_views = num_clips * self.views.spatial_crops
+        return Prediction(video.name, top, tuple(clips), num_views, _damage_of(video))
 
     def along(self, path: str | PathLike[str] | BinaryIO, every_seconds: float) -> Iterator[ClipPrediction]:
         """Walk along a file, however long, giving one clip every so many seconds, in flat memory.
 
         Raises:
-            VideoError: The file cannot be read, or not to its end; clips before the damage have been given.
+            VideoError: The file cannot be read, or not to its end and damage is to be refused; clips before
+                the damage have been given.
         """
-        return (clip for clip, _ in self._score_clips(path, every_seconds))
+        with open_reader(path, self.decoding) as video:
+            for clip, _ in self._score_clips(video, every_seconds):
+                yield clip
 
     def _score_clips(
-        self, path: str | PathLike[str] | BinaryIO, every_seconds: float | None
+        self, video: VideoReader, every_seconds: float | None
     ) -> Iterator[tuple[ClipPrediction, Tensor]]:
         """Each clip with its probabilities (K,), joined over its spatial crops."""
         if every_seconds is not None and not 0 < every_seconds < inf:
             raise ValueError(f"clips every {every_seconds} seconds: expected a number above 0")
         crops = self.views.spatial_crops
-        with VideoReader(path) as video:
-            if every_seconds is None:
-                batches: Iterable[list[Views]] = ([decode_views(video, self.views)],)
-            else:
-                batches = _groups(
-                    iter_clips(video, self.views, every_seconds), self._scorer.views_per_batch // crops
+        if every_seconds is None:
+            batches: Iterable[list[Views]] = ([decode_views(video, self.views)],)
+        else:
+            clips = iter_clips(video, self.views, every_seconds)
+            batches = _groups(clips, self._scorer.views_per_batch // crops)
+        for group in batches:
+            logits_VK = self._scorer.logits(torch.cat([views.views for views in group]))
+            if not bool(logits_VK.isfinite().all()):
+                raise ValueError(
+                    f"{video.name}: the model answers with values that are no numbers; its weights are "
+                    "damaged, or too large for this precision: try fp32"
                 )
-            for group in batches:
-                logits_VK = self._scorer.logits(torch.cat([views.views for views in group]))
-                if not bool(logits_VK.isfinite().all()):
-                    raise ValueError(
-                        f"{name_of(path)}: the model answers with values that are no numbers; its weights "
-                        "are damaged, or too large for this precision: try fp32"
-                    )
-                times = [clip for views in group for clip in views.clips]
-                for clip, logits in zip(times, torch.split(logits_VK, crops), strict=True):
-                    scores_K = ensemble_views(logits, self._scorer.method)
-                    if self._scorer.method == "sum":
-                        scores_K = scores_K / crops
-                    yield ClipPrediction(clip.start_seconds, clip.end_seconds, self._top(scores_K)), scores_K
+            times = [clip for views in group for clip in views.clips]
+            for clip, logits in zip(times, torch.split(logits_VK, crops), strict=True):
+                scores_K = ensemble_views(logits, self._scorer.method)
+                if self._scorer.method == "sum":
+                    scores_K = scores_K / crops
+                yield ClipPrediction(clip.start_seconds, clip.end_seconds, self._top(scores_K)), scores_K
 
     def _top(self, scores_K: Tensor) -> tuple[ClassScore, ...]:
         scores, indices = scores_K.topk(min(self.top_k, len(scores_K)))
@@ -166,6 +173,11 @@ class Predictor:
 
     def _name(self, index: int) -> str:
         return f"class {index}" if self.class_names is None else self.class_names[index]
+
+
+def _damage_of(video: VideoReader) -> str | None:
+    damage = video.damage
+    return None if damage is None else f"good up to frame {damage.frame}, then {damage.reason}"
 
 
 def _groups(items: Iterator[Views], size: int) -> Iterator[list[Views]]:

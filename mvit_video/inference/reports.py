@@ -6,6 +6,7 @@ JSON: a list with one object per video, one per line, with the fields
     top           [{name, index, score}, ...], best first, score in [0, 1]; [] where the video failed
     num_views     how many views the scores are a mean of
     error         null, or why the video could not be read
+    damage        null, or where the video is damaged: the answer is about what comes before
 CSV: one row per video or clip and class, with `CSV_COLUMNS`; rows of whole videos have no seconds.
 """
 
@@ -24,7 +25,7 @@ from typing import TextIO
 from mvit_video.inference.results import ClassScore, ClipPrediction, Prediction
 
 FORMATS = ("table", "json", "csv")
-CSV_COLUMNS = ("path", "start_seconds", "end_seconds", "rank", "name", "index", "score", "error")
+CSV_COLUMNS = ("path", "start_seconds", "end_seconds", "rank", "name", "index", "score", "error", "damage")
 
 
 class Report(ABC):
@@ -73,6 +74,8 @@ class _TableReport(Report):
             self._print("  all of it:")
         for entry in prediction.top:
             self._print(f"  {100 * entry.score:5.1f} %  {entry.name}")
+        if prediction.damage is not None:
+            self._print(f"  damaged: {_printable(prediction.damage)}")
 
     def fail(self, reason: str) -> None:
         self._print(f"  not readable: {_printable(reason)}")
@@ -104,13 +107,13 @@ class _JsonReport(Report):
         self._num_clips += 1
 
     def finish(self, prediction: Prediction) -> None:
-        self._end(prediction.top, prediction.num_views, None)
+        self._end(prediction.top, prediction.num_views, None, prediction.damage)
 
     def fail(self, reason: str) -> None:
-        self._end((), 0, reason)
+        self._end((), 0, reason, None)
 
-    def _end(self, top: Sequence[ClassScore], num_views: int, error: str | None) -> None:
-        rest = _json({"top": _plain(top), "num_views": num_views, "error": error})
+    def _end(self, top: Sequence[ClassScore], num_views: int, error: str | None, damage: str | None) -> None:
+        rest = _json({"top": _plain(top), "num_views": num_views, "error": error, "damage": damage})
         self._stream.write("], " + rest[1:])
 
     def close(self) -> None:
@@ -130,15 +133,15 @@ class _CsvReport(Report):
         self._rows((f"{clip.start_seconds:.3f}", f"{clip.end_seconds:.3f}"), clip.top)
 
     def finish(self, prediction: Prediction) -> None:
-        self._rows(("", ""), prediction.top)
+        self._rows(("", ""), prediction.top, _printable(prediction.damage or ""))
 
     def fail(self, reason: str) -> None:
-        self._writer.writerow((self._path, "", "", "", "", "", "", _printable(reason)))
+        self._writer.writerow((self._path, "", "", "", "", "", "", _printable(reason), ""))
 
-    def _rows(self, seconds: tuple[str, str], top: Sequence[ClassScore]) -> None:
+    def _rows(self, seconds: tuple[str, str], top: Sequence[ClassScore], damage: str = "") -> None:
         for rank, entry in enumerate(top, 1):
             score = f"{entry.score:.6f}"
-            self._writer.writerow((self._path, *seconds, rank, entry.name, entry.index, score, ""))
+            self._writer.writerow((self._path, *seconds, rank, entry.name, entry.index, score, "", damage))
 
 
 _REPORTS: dict[str, type[Report]] = {"table": _TableReport, "json": _JsonReport, "csv": _CsvReport}

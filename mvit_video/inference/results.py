@@ -42,9 +42,11 @@ class Prediction:
         top: the best classes, best first.
         clips: the temporal views in the order of time.
         num_views: how many views (clips x spatial crops) the scores are a mean of.
+        damage: where the file is damaged: only what comes before was looked at; None for a whole one.
     """
 
     path: str
     top: tuple[ClassScore, ...]
     clips: tuple[ClipPrediction, ...]
     num_views: int
+    damage: str | None = None

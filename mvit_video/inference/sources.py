@@ -6,7 +6,7 @@ Random weights are refused here: their answers look like answers.
 import logging
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from os import PathLike
 from pathlib import Path
@@ -14,11 +14,16 @@ from pathlib import Path
 from torch import nn
 
 from mvit_video.config import Config, ConfigError, load_config
-from mvit_video.data import ViewPlan
+from mvit_video.data import Decoding, ViewPlan
 from mvit_video.engine.ensemble import EnsembleMethod
 from mvit_video.engine.errors import RunError
 from mvit_video.engine.inputs import find_weights, load_first, read_class_names
-from mvit_video.engine.resolve import resolve_architecture, resolve_statistics, resolve_views
+from mvit_video.engine.resolve import (
+    resolve_architecture,
+    resolve_decoding,
+    resolve_statistics,
+    resolve_views,
+)
 from mvit_video.models import ARCHITECTURES, MViT, architecture
 from mvit_video.weights import (
     ZOO,
@@ -48,6 +53,7 @@ class Recogniser:
         std: likewise.
         class_names: by index, where known.
         ensemble: how views are joined: "sum" (the mean probability) or "max" (the largest).
+        decoding: how videos are read.
     """
 
     model: MViT
@@ -57,6 +63,7 @@ class Recogniser:
     std: Sequence[float] = _DEFAULT_STD
     class_names: tuple[str, ...] | None = None
     ensemble: EnsembleMethod = "sum"
+    decoding: Decoding = field(default_factory=Decoding)
 
 
 def recogniser_of(
@@ -206,7 +213,14 @@ def _from_config(config: Config, checkpoint: str | None) -> Recogniser:
     names = read_class_names(config.data.class_names) if config.data.class_names else report.class_names
     mean, std = resolve_statistics(config)
     return Recogniser(
-        model, wanted.num_classes, resolve_views(config), mean, std, names, config.data.ensemble_method
+        model,
+        wanted.num_classes,
+        resolve_views(config),
+        mean,
+        std,
+        names,
+        config.data.ensemble_method,
+        resolve_decoding(config),
     )
 
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from kit.configurations import SLOWFAST_FILES
 
 from mvit_video.config import load_config
 from mvit_video.engine.report import print_config
@@ -45,9 +46,31 @@ def test_views_batch_and_learning_rate():
     text = print_config(load_config("K400/MVITv2_S_16x4"), num_devices=2)
     assert "views: 5 clips x 1 crop of 224 pixels, short side 256" in text
     assert "clip: 16 frames, 4 apart at 30 fps (2.13 seconds)" in text
-    assert "batch: 16 clips a step, 8 on each device, in 4 passes of 2" in text
+    assert "mean [0.45, 0.45, 0.45] and deviation [0.225, 0.225, 0.225] of red, green, blue" in text
+    assert "batch: 32 clips of 16 videos a step, 8 videos on each device, in 4 passes of 2" in text
+    assert (
+        "augmentation: flips, RandAugment rand-m7-n4-mstd0.5-inc1, 25% erased, mixed in groups of 2 videos, "
+        "labels smoothed by 0.1"
+    ) in text
     assert "learning rate: 1e-06 to 0.0001 in 30 epochs, then a cosine to 1e-06 at epoch 200 (adamw" in text
-    assert "not possible: 5 problems" in text
+    assert "not possible" not in text
+
+
+def test_segments_and_numbers_that_were_turned_round():
+    path = SLOWFAST_FILES / "ssv2_MVITv2_L_40x3.yaml"
+    text = print_config(load_config(path), num_devices=1)
+    assert "views: 1 clip x 3 crops of 312 pixels, short side 312" in text
+    assert "clip: 40 frames, one of each of as many parts of the video" in text
+    assert "mean [0.406, 0.456, 0.485] and deviation [0.225, 0.224, 0.229] of red, green, blue" in text
+    assert "not possible: TRAIN.CHECKPOINT_IN_INIT is True" in text
+    assert "augmentation: RandAugment rand-m7-n4-mstd0.5-inc1, 25% erased, labels smoothed by 0.1\n" in text
+
+
+def test_a_plain_training_is_said_to_be_one():
+    words = ["SOLVER.BASE_LR=1", "SOLVER.MAX_EPOCH=1", "DATA.RANDOM_FLIP=False"]
+    assert "augmentation: crops only\n" in print_config(load_config([], words))
+    words += ["AUG.ENABLE=True", "AUG.AA_TYPE=", "AUG.RE_PROB=0"]
+    assert "augmentation: colour jitter of 0.4\n" in print_config(load_config([], words))
 
 
 def test_given_keys_are_marked_and_those_of_a_named_model_left_to_it():

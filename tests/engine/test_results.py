@@ -13,7 +13,9 @@ NAMES = ("cat", 'dog, "big"', "élan")
 ROWS = (
     VideoResult("a b.mp4", 1, torch.tensor([0.25, 0.5, 0.25]), 10),
     VideoResult("broken.mp4", 0, None, 0, "broken.mp4: not a video"),
-    VideoResult("c.mp4", None, torch.tensor([0.0, 0.125, 0.875]), 9),
+    VideoResult(
+        "c.mp4", None, torch.tensor([0.0, 0.125, 0.875]), 9, damage="good up to frame 7, then no more"
+    ),
 )
 RESULT = TestResult(100.0, 100.0, 2, 19, (("broken.mp4", "broken.mp4: not a video"),), ROWS)
 
@@ -32,6 +34,7 @@ def test_csv(tmp_path):
     assert (broken["error"], broken["num_views"]) == ("broken.mp4: not a video", "0")
     assert broken["top1_index"] == ""
     assert (last["label"], last["label_name"], last["top1_name"]) == ("", "", "élan")
+    assert [row["damage"] for row in rows] == ["", "", "good up to frame 7, then no more"]
 
 
 def test_json(tmp_path):
@@ -46,6 +49,7 @@ def test_json(tmp_path):
     assert first["scores"] == [0.25, 0.5, 0.25]
     assert (broken["scores"], broken["top"]) == (None, [])
     assert (last["label"], last["label_name"]) == (None, "")
+    assert (first["damage"], last["damage"]) == (None, "good up to frame 7, then no more")
 
 
 def test_without_names_the_fields_are_empty(tmp_path):
@@ -65,7 +69,7 @@ def test_other_endings_are_refused(tmp_path):
 
 
 def test_the_summary_says_what_the_accuracy_stands_on():
-    assert str(RESULT) == "top-1 100.00 %, top-5 100.00 %; 2 videos, 19 views, 1 unreadable"
+    assert str(RESULT) == "top-1 100.00 %, top-5 100.00 %; 2 videos, 19 views, 1 unreadable, 1 damaged"
     unlabelled = TestResult(None, None, 2, 4, (), ())
     assert str(unlabelled) == "no labels, so no accuracy; 2 videos, 4 views, 0 unreadable"
 

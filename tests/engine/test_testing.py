@@ -327,5 +327,10 @@ class TestTrainingIsRefused:
             train(self._huge(tmp_path, *words, videos=videos))
 
     def test_with_a_feature_that_does_not_exist(self, tmp_path, videos):
-        with pytest.raises(ValueError, match=r"AUG.NUM_SAMPLE"):
-            train(self._huge(tmp_path, "AUG.NUM_SAMPLE", 2, videos=videos))
+        with pytest.raises(ValueError, match=r"SOLVER.LARS_ON is True: training cannot do this yet"):
+            train(self._huge(tmp_path, "SOLVER.LARS_ON", True, videos=videos))
+
+    def test_with_mixing_groups_that_do_not_fill_the_batch(self, tmp_path, videos):
+        words = ("MIXUP.ENABLE", True, "MODEL.LOSS_FUNC", "soft_cross_entropy", "MIXUP.GROUP_SIZE", 3)
+        with pytest.raises(ValueError, match=r"MIXUP.GROUP_SIZE is 3, which does not divide the 4 videos"):
+            train(self._huge(tmp_path, *words, videos=videos))

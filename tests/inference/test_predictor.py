@@ -155,8 +155,6 @@ def test_names_that_cannot_work_say_what_would(folder):
         WeightsError, match=r"unknown model 'mvitv2_s_16x4.k40'; did you mean 'mvitv2_s_16x4.k400'"
     ):
         Predictor("mvitv2_s_16x4.k40")
-    with pytest.raises(WeightsError, match=r"not supported yet.*such as mvitv2_s_16x4\.k400"):
-        Predictor("mvitv2_s_16x4.ssv2")
     model = colours.build_model(folder)
     load_weights(model, folder / "weights.safetensors")
     with pytest.raises(WeightsError, match="its frames are not known: give views="):

@@ -30,8 +30,25 @@ def test_json_is_a_list_of_objects_with_the_documented_fields(tmp_path):
     good, bad = json.loads(write("json", tmp_path / "o.json"))
     top = [{"name": NASTY, "index": 3, "score": 0.75}, {"name": "class 0", "index": 0, "score": 0.25}]
     clip = {"start_seconds": 0.4, "end_seconds": 1.333333, "top": top}
-    assert good == {"path": "a b.mp4", "clips": [clip, clip], "top": top, "num_views": 6, "error": None}
-    assert bad == {"path": "bad.mp4", "clips": [], "top": [], "num_views": 0, "error": "bad.mp4: empty file"}
+    rest = {"top": top, "num_views": 6, "error": None, "damage": None}
+    assert good == {"path": "a b.mp4", "clips": [clip, clip], **rest}
+    rest = {"top": [], "num_views": 0, "error": "bad.mp4: empty file", "damage": None}
+    assert bad == {"path": "bad.mp4", "clips": [], **rest}
+
+
+def test_damage_stands_beside_the_answer(tmp_path):
+    texts = {}
+    for report_format in ("json", "csv", "table"):
+        path = tmp_path / report_format
+        with open_report(report_format, path) as report:
+            report.start("cut.mp4")
+            report.finish(Prediction("cut.mp4", TOP, (), 6, "good up to frame 7, then nothing\nmore"))
+        texts[report_format] = path.read_text()
+    assert json.loads(texts["json"])[0]["damage"] == "good up to frame 7, then nothing\nmore"
+    assert json.loads(texts["json"])[0]["error"] is None
+    rows = list(csv.DictReader(io.StringIO(texts["csv"])))
+    assert [(row["error"], row["damage"][:20]) for row in rows] == [("", "good up to frame 7, ")] * 2
+    assert "  damaged: good up to frame 7, then nothing" in texts["table"]
 
 
 def test_json_stays_json_when_a_video_fails_half_way_and_when_there_is_none(tmp_path):
@@ -69,6 +86,7 @@ def test_csv_has_one_row_per_clip_or_video_and_class(tmp_path):
     assert rows[0] | {"end_seconds": ""} == {
         "path": "a b.mp4", "start_seconds": "0.400", "end_seconds": "", "rank": "1", "name": NASTY,
         "index": "3", "score": "0.750000", "error": "",
+        "damage": "",
     }  # fmt: skip
     assert [rows[4][key] for key in ("start_seconds", "rank", "index")] == ["", "1", "3"]
     assert rows[6]["error"] == "bad.mp4: empty file"
@@ -89,7 +107,7 @@ def test_without_a_file_it_goes_to_standard_output(capsys):
     with open_report("csv") as report:
         report.start("x.mp4")
         report.fail("why")
-    assert capsys.readouterr().out.splitlines()[1] == "x.mp4,,,,,,,why"
+    assert capsys.readouterr().out.splitlines()[1] == "x.mp4,,,,,,,why,"
 
 
 def test_a_file_gets_its_name_only_when_it_is_complete(tmp_path):

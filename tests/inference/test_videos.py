@@ -18,6 +18,18 @@ def test_folders_are_searched_below_and_sorted_and_files_stay_as_they_are(tmp_pa
     ]
 
 
+def test_a_folder_of_images_is_a_video_unless_there_are_videos(tmp_path):
+    frames = tmp_path / "all" / "1234"
+    for folder in (frames, tmp_path / "all" / "77"):
+        folder.mkdir(parents=True)
+        (folder / "000001.JPG").touch()
+        (folder / "000002.jpg").touch()
+    assert expand_inputs([str(frames)]) == [str(frames)]
+    assert expand_inputs([str(tmp_path)]) == [str(frames), str(tmp_path / "all" / "77")]
+    (frames / "clip.mp4").touch()  # its images are something else then
+    assert expand_inputs([str(frames)]) == [str(frames / "clip.mp4")]
+
+
 def test_a_list_stands_for_the_paths_in_it(tmp_path):
     (tmp_path / "list.csv").write_text("some clip.mp4 3\nother.mp4 0\n")
     (tmp_path / "list.TXT").write_text("one.mp4\ntwo words.mp4\n")
