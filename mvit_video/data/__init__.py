@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mvit_video.data.loading.batches import Batch
     from mvit_video.data.loading.datasets import TestSample, TestVideos, TrainClips, TrainSample
     from mvit_video.data.loading.loader import TrainLoader, test_loader
+    from mvit_video.data.loading.pytorchvideo_lists import read_pytorchvideo
     from mvit_video.data.loading.pytorchvideo_samplers import SampledClips, SampledViews, sampled_views
     from mvit_video.data.loading.pytorchvideo_transform import SampleTransform
     from mvit_video.data.loading.reading import SampleKey
@@ -49,6 +50,7 @@ _HOMES = {
     "loading.datasets": ("TestSample", "TestVideos", "TrainClips", "TrainSample"),
     "loading.batches": ("Batch",),
     "loading.loader": ("TrainLoader", "test_loader"),
+    "loading.pytorchvideo_lists": ("read_pytorchvideo",),
     "loading.pytorchvideo_samplers": ("SampledClips", "SampledViews", "sampled_views"),
     "loading.pytorchvideo_transform": ("SampleTransform",),
     "loading.reading": ("SampleKey",),
@@ -77,7 +79,7 @@ __all__ = [  # noqa: RUF022 -- in the order of a clip's journey
     "SampleKey", "TrainClips", "TrainSample", "TestVideos", "TestSample",
     "TrainLoader", "Batch", "test_loader", "merge_shards",
     "BadVideo", "BadVideoCount", "BadVideosError",
-    "SampledClips", "SampledViews", "sampled_views", "SampleTransform",
+    "read_pytorchvideo", "SampledClips", "SampledViews", "sampled_views", "SampleTransform",
 ]  # fmt: skip
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import pytorchvideo.data.video
 import torch
-from kit.videos import read_numbers, write_video
+from kit.videos import numbered_frame, read_numbers, write_video
+from PIL import Image
 from pytorchvideo.data import Kinetics, LabeledVideoDataset, labeled_video_dataset
 from pytorchvideo.data.clip_sampling import RandomMultiClipSampler
 from torch.utils.data import DataLoader, SequentialSampler
@@ -170,6 +171,16 @@ def test_kinetics_with_everything_of_ours(videos, tmp_path):
         samples = list(found)
         assert [sample["label"] for sample in samples] == [0, 0, 1, 1, 2, 2, 3, 3]
         assert all(sample["video"].shape == (3, 8, 64, 64) for sample in samples)
+
+
+def test_folders_of_images_need_no_opencv(tmp_path):
+    for number in range(40):
+        Image.fromarray(numbered_frame(number)).save(tmp_path / f"{number}.png")
+    samples = list(dataset([tmp_path], SegmentClips(SegmentSpec(8), 2), transform=SampleTransform(WHOLE)))
+    for index, sample in enumerate(samples):
+        assert numbers(sample["video"]) == SegmentSpec(8).frame_indices(40, index, 2).tolist()
+    (dense,) = dataset([tmp_path], UniformClips(CLIP, 1))
+    assert numbers(dense["video"]) == list(range(12, 28))
 
 
 def test_what_cannot_be_decoded_is_tried_elsewhere(videos, tmp_path):
