@@ -1,6 +1,7 @@
 """``mvit-video train``, ``test`` and ``run``: what a configuration says, from data to numbers."""
 
 import argparse
+import warnings
 
 from mvit_video.cli.parsing import Parser, add_config_flags, print_config, read_config
 
@@ -56,7 +57,10 @@ def run(args: argparse.Namespace) -> int:
     config = read_config(args.cfg, args.overrides, fixed=args.fixed)
     if args.print_config:
         return print_config(config)
+    from mvit_video.data import DamagedVideoWarning
     from mvit_video.engine import run as run_engine
 
-    result = run_engine(config)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DamagedVideoWarning)  # the log of the run names these videos
+        result = run_engine(config)
     return 1 if result.test is not None and result.test.unreadable else 0

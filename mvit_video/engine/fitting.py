@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,7 @@ def fit(inputs: TrainInputs) -> TrainResult:
     (inputs.output_dir / "config.yaml").write_text(dump_config(config), encoding="utf-8")
     total_steps = inputs.steps_per_epoch * config.solver.max_epoch
     with (
+        closing(inputs.loader),
         RunLog(inputs.output_dir, resume_step=state.step) as log,
         _interruption_said(state, inputs),
         TrainingDisplay(total_steps, config.solver.max_epoch, state.step) as display,

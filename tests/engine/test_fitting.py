@@ -262,18 +262,6 @@ def test_evaluations_between_epochs_look_at_the_centre(tmp_path, videos):
     assert plan.frame_indices(48, 30.0)[0][0] == 20
 
 
-def test_unreadable_training_videos_are_replaced_and_counted(tmp_path, videos, caplog):
-    (tmp_path / "videos").mkdir()
-    (tmp_path / "videos/broken.mp4").write_bytes(b"nothing")
-    listing = tmp_path / "videos/list.csv"
-    listing.write_text((videos / "list.csv").read_text() * 1 + f"{tmp_path}/videos/broken.mp4 0\n" * 4)
-    config = tiny_config(tmp_path, "SOLVER.MAX_EPOCH", 1)
-    result = train(config)
-    assert result.steps == 3
-    assert result.rows[-1]["replaced"] >= 4
-    assert f"epoch 1: {result.rows[-1]['replaced']} unreadable videos were replaced by others" in caplog.text
-
-
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_half_precision_trains_on_the_cpu_too(tmp_path, videos, precision):
     words = ("TRAIN.PRECISION", precision, "SOLVER.MAX_EPOCH", 1)

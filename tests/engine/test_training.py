@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from kit.tiny_runs import tiny_config
 
-from mvit_video.data import Batch
+from mvit_video.data import Batch, Erasure, Mix
+from mvit_video.data.augment.placements import Box
 from mvit_video.engine.device import grad_scaler
 from mvit_video.engine.resolve import resolve_architecture
 from mvit_video.engine.schedule import Schedule
@@ -38,7 +39,11 @@ def clips():
 LABELS = torch.tensor([0, 1, 1, 0, 1, 1])
 
 
-def _step(model, clips, sizes, *, precision="fp32", **limits):
+def _plain(part, labels, start):
+    return Batch(part, labels, labels)
+
+
+def _step(model, clips, sizes, *, precision="fp32", batch=_plain, **limits):
     """The gradients of a step whose passes have these sizes; learning rate 1 makes them visible."""
     model = copy.deepcopy(model)
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
@@ -50,9 +55,10 @@ def _step(model, clips, sizes, *, precision="fp32", **limits):
     )  # fmt: skip
     plan = dataclasses.replace(plan, **limits)
     state = TrainState(model, optimiser, grad_scaler(CPU, precision))
+    starts = [sum(sizes[:number]) for number in range(len(sizes))]
     batches = [
-        Batch(part, labels, labels)
-        for part, labels in zip(clips.split(sizes), LABELS.split(sizes), strict=True)
+        batch(part, labels, start)
+        for part, labels, start in zip(clips.split(sizes), LABELS.split(sizes), starts, strict=True)
     ]
     model.train()
     loss, norm = train_step(state, batches, plan)
@@ -76,6 +82,42 @@ def test_passes_of_any_sizes_make_the_gradient_of_the_whole_batch(model, clips, 
     assert norm is None
     for name, gradient in gradients.items():
         torch.testing.assert_close(gradient, expected[name], rtol=1e-4, atol=1e-6, msg=name)
+
+
+MIXES = (Mix(0.3), Mix(1 - 4 * 8 / 256, Box(2, 8, 4, 8)), Mix())  # of groups of two clips
+ERASED = Box(0, 4, 8, 4)
+
+
+def _augmented(part, labels, start):
+    erasures = [Erasure((ERASED,), "const", 0) if start + i == 3 else None for i in range(len(part))]
+    mixes = MIXES[start // 2 : (start + len(part)) // 2]
+    return Batch(part, labels, labels, erasures=erasures, mixes=mixes, group_size=2)
+
+
+@pytest.mark.parametrize("sizes", [[6], [2, 4], [2, 2, 2]])
+def test_erased_and_mixed_clips_with_smoothed_and_mixed_labels(model, clips, sizes):
+    """However the batch is cut: mixup of the first pair, CutMix of the second, one clip of it erased."""
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1, 1) for values in (MEAN, STD))
+    x = (clips / 255 - mean) / std
+    x[3, :, :, :8, 4:8] = 0
+    mixed = x.clone()
+    mixed[0], mixed[1] = 0.3 * x[0] + 0.7 * x[1], 0.3 * x[1] + 0.7 * x[0]
+    mixed[2, :, :, 2:6, 8:16], mixed[3, :, :, 2:6, 8:16] = x[3, :, :, 2:6, 8:16], x[2, :, :, 2:6, 8:16]
+    on, off = 0.95, 0.05  # smoothed by 0.1 over two classes
+    smooth = torch.tensor([[off, on] if label else [on, off] for label in LABELS])
+    targets = smooth.clone()
+    for i, j, lam in ((0, 1, 0.3), (2, 3, 1 - 32 / 256)):
+        targets[i], targets[j] = (
+            lam * smooth[i] + (1 - lam) * smooth[j],
+            lam * smooth[j] + (1 - lam) * smooth[i],
+        )
+    by_hand = copy.deepcopy(model).train()
+    expected_loss = -(targets * by_hand(mixed).log_softmax(1)).sum(1).mean()
+    expected_loss.backward()
+    loss, _, gradients = _step(model, clips, sizes, batch=_augmented, smoothing=0.1)
+    assert loss == pytest.approx(expected_loss.item(), abs=1e-6)
+    for name, parameter in by_hand.named_parameters():
+        torch.testing.assert_close(gradients[name], parameter.grad, rtol=1e-4, atol=1e-6, msg=name)
 
 
 def _joint_norm(gradients):
