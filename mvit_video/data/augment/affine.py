@@ -58,9 +58,10 @@ def _matrix(name: str, value: float, height: int, width: int) -> Matrix:
     """(a, b, c, d, e, f): the source of pixel centre (x, y) is (a x + b y + c, d x + e y + f)."""
     if name == "rotate":
         angle = -math.radians(value % 360)
-        cos, sin = math.cos(angle), math.sin(angle)
+        # Rounded and added up as in Image.rotate: on the border the last bit decides what is outside.
+        cos, sin = round(math.cos(angle), 15), round(math.sin(angle), 15)
         x, y = width / 2, height / 2
-        return (cos, sin, x - cos * x - sin * y, -sin, cos, y + sin * x - cos * y)
+        return (cos, sin, cos * -x + sin * -y + x, -sin, cos, -sin * -x + cos * -y + y)
     shear_x, shear_y = (value if name == shear else 0.0 for shear in ("shear_x", "shear_y"))
     left = value * width if name == "translate_x" else 0.0
     up = value * height if name == "translate_y" else 0.0

@@ -33,7 +33,9 @@ def luma(frame_CHW: NDArray[np.uint8]) -> NDArray[np.float32]:
     red += blue
     red += 0x8000
     red *= 1 / 65536
-    return np.floor(red, out=red)
+    np.floor(red, out=red)
+    luma_HW: NDArray[np.float32] = red
+    return luma_HW
 
 
 def _colour(frame_CHW: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:

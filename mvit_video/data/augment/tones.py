@@ -6,6 +6,7 @@ Axes: T frames, C = 3 colours, H height, W width, P = T * C planes.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -77,7 +78,7 @@ def _contrast(clip_TCHW: torch.Tensor, factor: float) -> Tables:
     return blend_values(np.repeat(means, 3)[:, None], _VALUES, factor)
 
 
-def _same(values: NDArray[np.int64]) -> Tables:
+def _same(values: NDArray[np.integer[Any]]) -> Tables:
     return values.astype(np.uint8)[None]
 
 

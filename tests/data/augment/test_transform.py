@@ -1,6 +1,4 @@
-import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,43 +6,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mvit_video.data import TrainTransform, normalise, subsample
-from mvit_video.data.augment.crops import (
-    Box,
-    Resampler,
-    place_test_crop,
-    scale_short_side,
-    uniform_crop_offset,
-)
-
-FACTS = json.loads((Path(__file__).parents[2] / "golden/views/sampling.json").read_text())
-sizes = st.integers(9, 80)
-
-
-@pytest.mark.parametrize("fact", FACTS["uniform_crop"])
-def test_test_crops_lie_where_the_official_ones_do(fact):
-    offset = uniform_crop_offset(fact["H"], fact["W"], fact["size"], fact["spatial_idx"])
-    assert offset == (fact["y0"], fact["x0"])
-
-
-@pytest.mark.parametrize("fact", FACTS["short_side"])
-def test_the_short_side_is_scaled_as_officially(fact):
-    assert list(scale_short_side(fact["H"], fact["W"], fact["short_side"])) == fact["new_hw"]
-
-
-def test_there_are_three_crops():
-    with pytest.raises(ValueError, match="crop is 3, expected 0, 1 or 2"):
-        uniform_crop_offset(10, 10, 5, 3)
+from mvit_video.data import RandAugment, TrainTransform
+from mvit_video.data.augment.operations import apply_operations
+from mvit_video.data.augment.placements import Box, Placement
+from mvit_video.data.augment.resampling import Resampler
 
 
 def picture(height, width, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-
-
-def test_pixels_that_need_no_scaling_are_copied():
-    frame = picture(40, 60)
-    placement = place_test_crop(40, 60, short_side=40, crop_size=32, crop=2)
-    np.testing.assert_array_equal(Resampler(placement)(frame), frame[4:36, 28:60])
 
 
 @settings(deadline=None)
@@ -137,43 +106,74 @@ def test_transform_settings_that_cannot_be(settings_, message):
         TrainTransform(224, **settings_)
 
 
-def test_normalise():
-    clips = torch.randint(0, 256, (2, 3, 4, 5, 6), dtype=torch.uint8)
-    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-    found = normalise(clips, mean, std)
-    for colour in range(3):
-        expected = (clips[:, colour].double() / 255 - mean[colour]) / std[colour]
-        torch.testing.assert_close(found[:, colour].double(), expected, atol=1e-6, rtol=0)
-    assert found.dtype == torch.float32
-    low = normalise(clips[0], mean, std, dtype=torch.bfloat16)
-    assert torch.equal(low, found[0].bfloat16())
+def test_short_sides_whose_inverse_is_uniform():
+    transform = TrainTransform(32, (50, 200), area=None, aspect=None, inverse_uniform=True)
+    generator = np.random.default_rng(0)
+    sides = np.array([transform.draw(300, 400, generator).scaled[0] for _ in range(4000)])
+    inverse = np.quantile(1 / sides, [0, 0.25, 0.5, 0.75, 1])
+    assert inverse == pytest.approx([0.005, 0.00875, 0.0125, 0.01625, 0.02], rel=0.03)
 
 
-@pytest.mark.parametrize("clips", [torch.zeros(3, 2, 4, 4), torch.zeros(2, 4, 4, 3, dtype=torch.uint8)])
-def test_normalise_takes_uint8_clips_only(clips):
-    with pytest.raises(
-        ValueError, match=r"clips are torch\.\w+ \(.*\), expected uint8 \(\.\.\., 3, T, H, W\)"
-    ):
-        normalise(clips, (0.45,) * 3, (0.225,) * 3)
+def test_pictures_are_scaled_down_changed_then_cut():
+    frames = [picture(120, 90, seed) for seed in range(3)]
+    changes = RandAugment(9, 3, prob=1, increasing=True)
+    transform = TrainTransform(32, (60, 80), rand_augment=changes)
+    found = transform(frames, np.random.default_rng(5))
+    generator = np.random.default_rng(5)
+    operations = changes.draw(generator)
+    assert len(operations) == 3
+    whole = Resampler(Placement(Box(0, 0, 120, 90), (80, 60), Box(0, 0, 80, 60)))
+    small_TCHW = torch.stack([whole(frame) for frame in frames]).permute(0, 3, 1, 2)
+    changed_THWC = apply_operations(operations, small_TCHW).permute(0, 2, 3, 1).numpy()
+    resampler = Resampler(transform.draw(80, 60, generator))
+    expected = torch.stack([resampler(frame) for frame in changed_THWC]).permute(3, 0, 1, 2)
+    assert torch.equal(found, expected)
 
 
-def test_subsample_spreads_over_the_whole_clip():
-    clip = torch.arange(64).view(1, 64, 1, 1)
-    assert subsample(clip, 16).flatten().tolist() == [
-        0,
-        4,
-        8,
-        12,
-        16,
-        21,
-        25,
-        29,
-        33,
-        37,
-        42,
-        46,
-        50,
-        54,
-        58,
-        63,
-    ]
+def test_small_pictures_are_not_enlarged_before_they_are_changed():
+    frames = [picture(40, 50)] * 2
+    transform = TrainTransform(32, (60, 80), rand_augment=RandAugment(prob=0), flip=False)
+    plain = TrainTransform(32, (60, 80), flip=False)
+    generators = np.random.default_rng(1), np.random.default_rng(1)
+    transform.draw_operations(generators[1])
+    assert torch.equal(transform(frames, generators[0]), plain(frames, generators[1]))
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        TrainTransform(32),
+        TrainTransform(32, colour_jitter=0.4),
+        TrainTransform(32, rand_augment=RandAugment.parse("rand-m7-n4-mstd0.5-inc1")),
+    ],
+)
+def test_several_clips_of_the_same_frames_are_each_what_it_would_be_alone(transform):
+    frames = np.stack([picture(60, 80, seed) for seed in range(3)])
+    before = frames.copy()
+    clips = transform.clips(frames, [np.random.default_rng(seed) for seed in (1, 2, 3)])
+    for seed, clip in zip((1, 2, 3), clips, strict=True):
+        assert torch.equal(clip, transform(frames, np.random.default_rng(seed)))
+        assert clip.permute(1, 2, 3, 0).is_contiguous()
+    assert not torch.equal(clips[0], clips[1])
+    np.testing.assert_array_equal(frames, before)
+
+
+def test_rand_augment_replaces_colour_jitter_as_officially():
+    changes = RandAugment.parse("rand-m7-n4-mstd0.5-inc1")
+    both = TrainTransform(32, rand_augment=changes, colour_jitter=0.4)
+    alone = TrainTransform(32, rand_augment=changes)
+    frames = [picture(60, 80)]
+    for seed in range(5):
+        generators = [np.random.default_rng(seed) for _ in range(2)]
+        assert torch.equal(both(frames, generators[0]), alone(frames, generators[1]))
+
+
+def test_colour_jitter_of_nothing_is_nothing():
+    frames = [picture(60, 80)]
+    found = TrainTransform(32, colour_jitter=0.0)(frames, np.random.default_rng(0))
+    assert torch.equal(found, TrainTransform(32)(frames, np.random.default_rng(0)))
+
+
+def test_colour_jitter_that_cannot_be():
+    with pytest.raises(ValueError, match=r"colour_jitter is -0\.4, expected 0 or more"):
+        TrainTransform(32, colour_jitter=-0.4)
