@@ -19,7 +19,7 @@ BACKENDS: tuple[Backend, ...] = get_args(Backend)
 
 # Called as Reader(source, threads=, on_damage=); a folder as Reader(folder, on_damage=).
 _READERS = {
-    "pyav": ("pyav", "PyavReader"),
+    "pyav": ("pyav_reader", "PyavReader"),
     "decord": ("decord_reader", "DecordReader"),
     "torchcodec": ("torchcodec_reader", "TorchcodecReader"),
     "frame_folder": ("frame_folder", "FrameFolderReader"),

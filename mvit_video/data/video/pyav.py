@@ -1,174 +1,221 @@
-"""Exact frames of a video file: decode forward from the first frame and count.
+"""Decoding by FFmpeg, through PyAV: the one module that knows it.
 
-Seeking by time returns other frames than asked for, without an error, in several common containers, and
-headers lie about how many frames there are. So nothing here seeks, and nothing believes a header: a frame's
-index is its place in the decoder's output. Only the frames asked for are converted to RGB.
-
-Axes: N frames, H height, W width, C = 3 colours.
+A pass decodes forward from the first frame and counts, or moves by an index to wherever it is wanted; then
+every frame's time is held against the index. Only the frames asked for are converted to RGB.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
 import av
 import numpy as np
+from av.video.frame import PictureType
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
-from mvit_video.data.video.errors import DamageFound, VideoError
-from mvit_video.data.video.reader import FramePass, Image, OnDamage, oriented
-from mvit_video.data.video.reader import VideoReader as _VideoReader
-from mvit_video.data.video.sources import Source, check_source, ffmpeg_target, name_of
+from mvit_video.data.video.errors import DamageFound, IndexContradicted, VideoError
+from mvit_video.data.video.looking import PacketLog, StreamKind
+from mvit_video.data.video.packets import PacketFacts
+from mvit_video.data.video.reader import FramePass, Image, oriented
+from mvit_video.data.video.seek_index import SeekIndex
+from mvit_video.data.video.sources import OpenSource
 
 _STILL_IMAGES = ("image2", "_pipe")  # FFmpeg reads a picture as a video of one frame
 # PyAV before 17 converts on one thread anyway, and has no such option.
 _ONE_THREAD: dict[str, Any] = {"threads": 1} if int(av.__version__.split(".")[0]) >= 17 else {}
-_FALLBACK_RATE = Fraction(25)  # FFmpeg's own, for streams without a single timestamp
+_NO_TIME_BASE = Fraction(1, 90000)  # for streams without a single time
+_ERRORS = (av.FFmpegError, OSError, ValueError, EOFError)
 
 
-@dataclass(frozen=True)
-class PacketIndex:
-    """What the packets say, without decoding: a good guess of the frame count, and the frame rate.
+class PyavPass(FramePass):
+    """A decoder that stands at a frame; a context manager."""
 
-    ``frame_rate`` is the container's nominal rate where the timestamps agree with it to one tick; otherwise
-    (variable rate, or a header that lies) the average rate of the timestamps.
-    """
-
-    num_packets: int
-    frame_rate: Fraction
-
-
-class PyavReader(_VideoReader):
-    """A video file decoded by FFmpeg through PyAV.
-
-    The first frame is decoded on opening, so what opens is a video. One decoder thread by default: it is
-    the fastest for small videos, and damaged streams look the same wherever they are decoded (with several,
-    FFmpeg passes over damage in the last frames of some).
-    """
-
-    def __init__(self, source: Source, *, threads: int = 1, on_damage: OnDamage = "keep") -> None:
-        """Opens ``source``, a path or a seekable binary file object (which stays the caller's to close).
-
-        Raises:
-            VideoError: Nothing there, not a video, or its first frame does not decode.
-        """
-        super().__init__(name_of(source), on_damage=on_damage)
-        self._source = source
-        self._threads = threads
-        self._reformatter = VideoReformatter()
-        self._packets: PacketIndex | None = None
-        check_source(source, self.name)
-        self._idle = first = self._open_pass()
-        try:
-            try:
-                if not first.advance_to(0):
-                    raise VideoError(
-                        f"{self.name}: no frame could be decoded; the file is cut off or damaged"
-                    )
-            except DamageFound as found:
-                raise VideoError(f"{self.name}: damaged at frame 0: {found}") from found
-            self.height, self.width = first.size()
-        except BaseException:
-            self.close()
-            raise
-
-    @property
-    def packet_index(self) -> PacketIndex:
-        """Frame rate and assumed frame count, from one pass over the packets (no decoding)."""
-        if self._packets is None:
-            self._check_open()
-            self._packets = _read_packets(self._source, self.name)
-        return self._packets
-
-    @property
-    def expected_frames(self) -> int:
-        """How many frames the packets promise: a good guess, without decoding."""
-        return self.packet_index.num_packets
-
-    @property
-    def frame_rate(self) -> Fraction:
-        """Frames per second; the average where the rate varies."""
-        return self.packet_index.frame_rate
-
-    def _open_pass(self) -> "_ForwardPass":
-        return _ForwardPass(self._source, self.name, self._threads, self._reformatter)
-
-
-class _ForwardPass(FramePass):
-    """A decoder that starts at frame 0 and only moves forward."""
-
-    def __init__(self, source: Source, name: str, threads: int, reformatter: VideoReformatter) -> None:
+    def __init__(self, source: OpenSource, *, threads: int, index: SeekIndex | None) -> None:
+        self.is_stale = False
+        self.index = index
+        self._is_lost = False  # between frames, until one says where it is
         self._frame: av.VideoFrame | None = None
-        self._reformatter = reformatter
-        self._container = _open_container(source, name)
+        self._first_packet: tuple[int | None, int | None, int] | None = None
+        self._reformatter = VideoReformatter()
+        self._container = _open_container(source)
         try:
-            stream = _choose_stream(self._container, name)
-            stream.codec_context.thread_count = threads
+            self._stream = _choose_stream(self._container, source.name)
+            self._stream.codec_context.thread_count = threads
             if threads != 1:
-                stream.thread_type = "AUTO"
-            self._frames = self._container.decode(stream)
+                self._stream.thread_type = "AUTO"
+            self._frames = self._whole_frames()
         except BaseException:
             self.close()
             raise
 
-    def advance_to(self, index: int) -> bool:
+    @property
+    def kind(self) -> StreamKind:
+        """What the container says about the stream."""
+        stream, context = self._stream, self._stream.codec_context
+        time_base = Fraction(stream.time_base) if stream.time_base else _NO_TIME_BASE
+        record = bytes(context.extradata or b"")
+        return StreamKind(self._container.format.name, context.name, record, stream.id, time_base)
+
+    @property
+    def nominal_rates(self) -> tuple[Fraction, ...]:
+        """The frame rates that the container and FFmpeg believe in, best first."""
+        found = (self._stream.average_rate, self._stream.guessed_rate)
+        return tuple(Fraction(rate) for rate in found if rate)
+
+    @property
+    def time(self) -> int | None:
+        """The presentation time of the frame it stands at, in ticks."""
+        return None if self._frame is None else self._frame.pts
+
+    def size(self) -> tuple[int, int]:
+        """Height and width of the frame it stands at, as shown."""
+        assert self._frame is not None
+        blank = np.empty((self._frame.height, self._frame.width), np.bool_)
+        height, width = _orient(blank, self._frame).shape
+        return height, width
+
+    def can_reach(self, index: int) -> bool:  # noqa: D102 -- as the base class says
+        return not self.is_stale and (self.index is not None or index >= self.position)
+
+    def advance_to(self, index: int) -> bool:  # noqa: D102
+        if self.index is not None:
+            self._follow(self.index, index)
+            return True
         while self.position < index:
-            frame = self._decode_next()
+            frame = next(self._frames, None)
             if frame is None:
                 return False
             self._frame = frame
             self.position += 1
         return True
 
-    def image(self) -> Image:
+    def image(self) -> Image:  # noqa: D102
         assert self._frame is not None
         # One kept reformatter on one thread: its set-up costs more than the conversion of a small frame.
         rgb: Any = self._reformatter.reformat(self._frame, format="rgb24", **_ONE_THREAD).to_ndarray()
         return np.ascontiguousarray(_orient(rgb, self._frame))
 
-    def size(self) -> tuple[int, int]:
-        """Height and width as shown."""
-        assert self._frame is not None
-        blank = np.empty((self._frame.height, self._frame.width), np.bool_)
-        height, width = _orient(blank, self._frame).shape
-        return height, width
-
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: D102
         self._frame = None
         self._container.close()
 
-    def _decode_next(self) -> av.VideoFrame | None:
+    def __enter__(self) -> "PyavPass":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def read_packets(self, *, look_inside: bool) -> PacketFacts | None:
+        """Goes through all packets, from the first again; then only an index can lead to a frame.
+
+        None where the first is not found again.
+        """
+        log = PacketLog(self.kind, look_inside=look_inside)
+        self._is_lost = True
+        first = self._first_packet
         try:
-            frame: av.VideoFrame | None = next(self._frames, None)
-        except (av.FFmpegError, OSError, ValueError, EOFError) as error:
-            raise DamageFound(_reason(error)) from error
+            if first is not None:
+                times = [time for time in first[:2] if time is not None]
+                self._container.seek(min(times, default=0), stream=self._stream, backward=True)
+            for number, packet in enumerate(self._container.demux(self._stream)):
+                if number == 0 and first is not None and _identity(packet) != first:
+                    return None
+                _note(log, packet)
+        except _ERRORS as error:
+            log.object_to(f"it cannot be read to its end: {_reason(error)}")  # decoding says where
+        return log.finish()
+
+    def _follow(self, index: SeekIndex, frame_number: int) -> None:
+        """Moves by an index, and holds every frame against it."""
+        try:
+            target = index.find_shortcut(None if self._is_lost else self.position, frame_number)
+            if target is not None:
+                self._container.seek(target, stream=self._stream, backward=True)
+                self._frames = self._whole_frames()
+                self._is_lost = True
+            while self._is_lost or self.position < frame_number:
+                self._step(index, frame_number)
+        except (DamageFound, *_ERRORS) as error:
+            raise IndexContradicted(_reason(error)) from error
+
+    def _step(self, index: SeekIndex, last: int) -> None:
+        frame = next(self._frames, None)
         if frame is None:
-            return None
-        if frame.is_corrupt:
-            raise DamageFound("the decoder marks the frame as corrupt")
-        last = self._frame or frame
-        if (frame.width, frame.height) != (last.width, last.height):
-            raise DamageFound(
-                f"the picture size changes from {last.width}x{last.height} to {frame.width}x{frame.height}; "
-                "re-encode it to one size"
-            )
-        return frame
+            raise IndexContradicted("it ends early")
+        found = index.frame_at(frame.pts)
+        if self._is_lost:
+            fits = found is not None and found <= last and index.is_key(found)
+        else:
+            fits = found == self.position + 1
+        if found is None or not fits:
+            raise IndexContradicted(f"a frame with time {frame.pts} comes after frame {self.position}")
+        self._frame, self.position, self._is_lost = frame, found, False
+
+    def _whole_frames(self) -> Iterator[av.VideoFrame]:
+        """The decoder's frames, each once what it may refer to has come out undamaged, too.
+
+        Pictures between two others (B) are decoded after the later one, and shown before it.
+        """
+        held: list[av.VideoFrame] = []
+        size = None
+        for frame in self._decoded_frames():
+            if frame.is_corrupt:
+                raise DamageFound("the decoder marks the frame as corrupt")
+            size = size or (frame.width, frame.height)
+            if (frame.width, frame.height) != size:
+                raise DamageFound(
+                    f"the picture size changes from {size[0]}x{size[1]} to {frame.width}x{frame.height}; "
+                    "re-encode it to one size"
+                )
+            held.append(frame)
+            if frame.pict_type != PictureType.B:
+                yield from held
+                held.clear()
+        yield from held
+
+    def _decoded_frames(self) -> Iterator[av.VideoFrame]:
+        for packet in self._packets():
+            try:
+                frames = self._stream.decode(packet)
+            except _ERRORS as error:
+                raise DamageFound(_reason(error)) from error
+            yield from frames
+
+    def _packets(self) -> Iterator[Any]:
+        """All packets and one to drain the decoder; where reading fails, that one, and then the damage."""
+        packets = iter(self._container.demux(self._stream))
+        packet: Any = None
+        reason: str | None = None
+        while reason is None:
+            try:
+                following = next(packets, None)
+            except _ERRORS as error:
+                following, reason = None, _reason(error)
+            if packet is not None:
+                self._first_packet = self._first_packet or _identity(packet)
+                if packet.is_corrupt and (following is None or following.size == 0):
+                    reason = reason or "the last packet is cut off"
+                    break
+                yield packet
+            if following is None:
+                break
+            packet = following
+        if reason is not None:
+            yield None
+            raise DamageFound(reason)
 
 
-VideoReader = PyavReader  # until its users ask open_reader for one
-
-
-def _open_container(source: Source, name: str) -> Any:
+def _open_container(source: OpenSource) -> Any:
     try:
-        container = av.open(ffmpeg_target(source), metadata_errors="ignore")
-    except (av.FFmpegError, OSError, ValueError, EOFError) as error:
-        raise VideoError(f"{name}: not a video, or damaged: {_reason(error)}") from error
+        container = av.open(source.target(), metadata_errors="ignore")
+    except _ERRORS as error:
+        raise VideoError(f"{source.name}: not a video, or damaged: {_reason(error)}") from error
     kind = container.format.name
     problem = "is text" if kind == "tty" else "is a still image" if kind.endswith(_STILL_IMAGES) else None
     if problem:
         container.close()
-        raise VideoError(f"{name}: {problem}, expected a video")
+        raise VideoError(f"{source.name}: {problem}, expected a video")
     return container
 
 
@@ -187,34 +234,20 @@ def _choose_stream(container: Any, name: str) -> Any:
     return max(streams, key=lambda stream: (stream.width or 0) * (stream.height or 0))
 
 
-def _read_packets(source: Source, name: str) -> PacketIndex:
-    count, first, last = 0, None, None
-    with _open_container(source, name) as container:
-        stream = _choose_stream(container, name)
-        try:
-            for packet in container.demux(stream):
-                if packet.size == 0 or packet.is_discard:
-                    continue
-                count += 1
-                time = packet.dts if packet.pts is None else packet.pts
-                if time is not None:
-                    first = time if first is None else min(first, time)
-                    last = time if last is None else max(last, time)
-        except (av.FFmpegError, OSError, ValueError, EOFError):
-            pass  # decoding will meet the damage too, and says where
-        span = 0 if first is None or last is None else last - first
-        return PacketIndex(count, _frame_rate(stream, count, span))
+def _identity(packet: Any) -> tuple[int | None, int | None, int]:
+    return packet.pts, packet.dts, packet.size
 
 
-def _frame_rate(stream: Any, count: int, span: int) -> Fraction:
-    """The nominal rate if ``count`` timestamps over ``span`` ticks agree with it to a tick, else theirs."""
-    nominal = [Fraction(rate) for rate in (stream.average_rate, stream.guessed_rate) if rate]
-    if count < 2 or span <= 0 or not stream.time_base:
-        return nominal[0] if nominal else _FALLBACK_RATE
-    for rate in nominal:
-        if abs((count - 1) / rate / stream.time_base - span) <= 1:
-            return rate
-    return (count - 1) / (span * Fraction(stream.time_base))
+def _note(log: PacketLog, packet: Any) -> None:
+    if packet.size == 0:
+        return
+    if packet.is_discard:
+        log.object_to("an edit list leaves packets out")
+        return
+    if packet.is_corrupt:
+        log.object_to("a packet is marked as damaged")
+    data = bytes(packet) if log.wants_data else None
+    log.add(packet.pts, packet.dts, is_key=packet.is_keyframe, data=data, size=packet.size)
 
 
 def _orient(image: NDArray[Any], frame: av.VideoFrame) -> NDArray[Any]:
@@ -232,3 +265,12 @@ def _reason(error: BaseException) -> str:
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     log = getattr(error, "log", None)
     return " ".join(f"{text} ({log[2]})".split() if log else text.split())
+
+
+def __getattr__(name: str) -> Any:
+    """Where readers were; until their users ask ``open_reader`` for one."""
+    if name in ("VideoReader", "PyavReader"):
+        from mvit_video.data.video.pyav_reader import PyavReader
+
+        return PyavReader
+    raise AttributeError(name)

@@ -251,9 +251,15 @@ class VideoReader(ABC):
                 return end is None or index < end
         except DamageFound as found:
             self._settle(Damage(run.position + 1, str(found)))
+        except IndexContradicted as contradiction:
+            self._demote(str(contradiction))
+            raise
         if not self.is_trusted:
             self._num_frames = run.position + 1
         return False
+
+    def _demote(self, reason: str) -> None:  # noqa: B027 -- most readers trust nothing
+        """Stops trusting the packets, and whatever passes rely on them."""
 
     def _settle(self, damage: Damage) -> None:
         """Ends the video at the damage, or refuses it."""

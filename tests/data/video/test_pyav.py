@@ -285,7 +285,7 @@ def _picture(path: Path) -> None:
 
 NO_VIDEOS = {
     "missing.mp4": (lambda path: None, "no such file"),
-    "folder": (lambda path: path.mkdir(), "is a folder, expected a video file"),
+    "folder": (lambda path: path.mkdir(), "no images in this folder"),
     "empty.mp4": (lambda path: path.write_bytes(b""), r"the file is empty \(0 bytes\)"),
     "notes.txt": (lambda path: path.write_text("hello world\n" * 100), "is text, expected a video"),
     "text.mp4": (lambda path: path.write_text("hello\n" * 50), "not a video, or damaged: "),

@@ -1,0 +1,208 @@
+"""What the packets of an H.264 stream say about their pictures, from their slice headers alone.
+
+All packets of a stretch of the file are looked at together. Pictures are counted by their first slice,
+missing reference pictures show as gaps in frame_num, and the order of output is the picture order count.
+
+Source: ITU-T H.264, 7.3.1 (NAL units), 7.3.3 (slice headers), 7.4.3 (frame_num), 8.2.1 (picture order count).
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mvit_video.data.video.bitstreams import BitstreamProblem, Bytes, ManyBits, take_windows
+from mvit_video.data.video.h264_parameters import Parameters, read_parameters, unescape
+from mvit_video.data.video.packets import Flags, Integers, Pictures
+
+_MOST_UNITS = 256  # of one packet; streams of real encoders have a handful
+_SLICE, _IDR_SLICE, _MESSAGE, _DELIMITER, _FILLER = 1, 5, 6, 9, 12
+_PARAMETER_SETS = (7, 8)
+_RECOVERY_POINT = 6  # type of a message: from here on pictures get whole again, without an IDR picture
+_HEADER_BYTES = 24  # of a slice; what is read of it is shorter
+
+
+class _Units(NamedTuple):
+    """The NAL units of some packets: ``start`` is where their header byte lies."""
+
+    packet: Integers
+    start: Integers
+    length: Integers
+
+
+class _Slices(NamedTuple):
+    """The slices of some packets."""
+
+    packet: Integers
+    is_first: Flags
+    is_idr: Flags
+    is_reference: Flags
+    frame_num: Integers
+    order_low: Integers
+
+
+class H264Pictures:
+    """Collects what packets say, stretch by stretch of the file."""
+
+    def __init__(self, record: bytes) -> None:
+        """Begins with the stream's parameters; raises BitstreamProblem as ``read_parameters`` does."""
+        self._parameters = read_parameters(record)
+        self._num_packets = 0
+        self._found: list[_Slices] = []
+
+    def add(self, data: Bytes, starts: Integers, sizes: Integers) -> None:
+        """Takes the next packets, which lie in ``data``.
+
+        Raises:
+            BitstreamProblem: They are broken, or of a kind that nothing is proven about.
+        """
+        units = _split(data, starts, sizes, self._parameters.prefix_bytes)
+        kinds: Bytes = data[units.start] & np.uint8(31)
+        if np.any(data[units.start] & 128):
+            raise BitstreamProblem("a NAL unit is broken")
+        is_slice = (kinds == _SLICE) | (kinds == _IDR_SLICE)
+        for kind in set(kinds[~is_slice].tolist()):
+            self._check_other(data, units, kinds, kind)
+        chosen = _Units(*(array[is_slice] for array in units))
+        slices = _read_slices(data, chosen, self._parameters)
+        self._found.append(slices._replace(packet=slices.packet + self._num_packets))
+        self._num_packets += len(starts)
+
+    def finish(self) -> Pictures:
+        """What all packets say together."""
+        slices = _pick(self._found)
+        shown = np.bincount(slices.packet[slices.is_first], minlength=self._num_packets)
+        firsts = np.flatnonzero(np.diff(slices.packet, prepend=-1))
+        problem = self._find_mixture(slices, firsts)
+        if problem:
+            none = np.zeros(self._num_packets, np.bool_)
+            return Pictures(shown, none, none, shown, None, problem)
+        heads = _pick([slices], firsts)
+        before = _last_reference_before(heads)
+        return Pictures(
+            shown,
+            heads.is_idr,
+            _follows(heads, before, 1 << self._parameters.frame_num_bits),
+            self._output_order(heads, before),
+            self._parameters.max_reordering,
+        )
+
+    def _find_mixture(self, slices: _Slices, firsts: Integers) -> str | None:
+        """Why the slices of each packet are not those of one picture, if so."""
+        if not np.array_equal(slices.packet[firsts], np.arange(self._num_packets)):
+            return "a packet has no picture"
+        head = np.repeat(firsts, np.diff(firsts, append=len(slices.packet)))
+        for array in (slices.is_idr, slices.is_reference, slices.frame_num, slices.order_low):
+            if np.any(array != array[head]):
+                return "a packet mixes pictures"
+        if not np.all(slices.is_first[firsts]):
+            return "a picture does not begin at its beginning"
+        if np.any(slices.is_idr & ~slices.is_reference):
+            return "a NAL unit is broken"
+        return None
+
+    def _output_order(self, heads: _Slices, before: Integers) -> Integers:
+        """The picture order count, from each IDR picture on; or the order of decoding where there is none."""
+        numbers = np.arange(self._num_packets)
+        reset = np.maximum.accumulate(np.where(heads.is_idr, numbers, 0))
+        if self._parameters.order_bits is None:
+            return numbers - reset
+        full = 1 << self._parameters.order_bits
+        half = full // 2
+        step = (heads.order_low - heads.order_low[before] + half - 1) % full - half + 1
+        steps_of_references = np.cumsum(np.where(heads.is_reference & ~heads.is_idr, step, 0))
+        order = steps_of_references - steps_of_references[reset] + heads.order_low[reset]
+        found: Integers = np.where(heads.is_reference, order, order[before] + step)
+        return found
+
+    def _check_other(self, data: Bytes, units: _Units, kinds: Bytes, kind: int) -> None:
+        """Units that are no slices: those that change how pictures come out are not welcome."""
+        if kind in (_DELIMITER, _FILLER):
+            return
+        chosen = np.flatnonzero(kinds == kind)
+        if kind in _PARAMETER_SETS:
+            spans = zip(units.start[chosen].tolist(), units.length[chosen].tolist(), strict=True)
+            for start, length in spans:
+                if data[start : start + length].tobytes() not in self._parameters.units:
+                    raise BitstreamProblem("the codec's parameters change within the stream")
+        elif kind == _MESSAGE:
+            chosen = chosen[units.length[chosen] > 1]
+            found = units.packet[chosen[data[units.start[chosen] + 1] == _RECOVERY_POINT]]
+            if not np.all(np.isin(found, units.packet[kinds == _IDR_SLICE])):
+                raise BitstreamProblem("it has recovery points that are no IDR pictures")
+        else:
+            raise BitstreamProblem(f"it has NAL units of type {kind}")
+
+
+def _split(data: Bytes, starts: Integers, sizes: Integers, prefix_bytes: int) -> _Units:
+    """All units of all packets, packet by packet."""
+    ends = starts + sizes
+    packets = np.flatnonzero(sizes >= 0)
+    places = starts
+    found: list[_Units] = []
+    while len(packets):
+        if len(found) == _MOST_UNITS or np.any(places + prefix_bytes >= ends[packets]):
+            raise BitstreamProblem("a packet is broken")
+        lengths = np.zeros(len(packets), np.int64)
+        for _ in range(prefix_bytes):
+            lengths = lengths << 8 | data[places]
+            places = places + 1
+        found.append(_Units(packets, places, lengths))
+        places = places + lengths
+        left = ends[packets] - places
+        if np.any(lengths == 0) or np.any(left < 0):
+            raise BitstreamProblem("a packet is broken")
+        packets, places = packets[left > 0], places[left > 0]
+    units = _Units(*(np.concatenate(arrays) for arrays in zip(*found, strict=True)))
+    order = np.argsort(units.packet, kind="stable")
+    return _Units(*(array[order] for array in units))
+
+
+def _read_slices(data: Bytes, units: _Units, parameters: Parameters) -> _Slices:
+    kinds = data[units.start]
+    is_idr = (kinds & 31) == _IDR_SLICE
+    headers = take_windows(data, units.start + 1, _HEADER_BYTES)
+    escaped = (headers[:, :-2] == 0) & (headers[:, 1:-1] == 0) & (headers[:, 2:] == 3)
+    for row in np.flatnonzero(escaped.any(axis=1)):
+        plain = unescape(headers[row].tobytes())
+        headers[row] = np.frombuffer(plain.ljust(_HEADER_BYTES, b"\0"), np.uint8)
+    bits = ManyBits(headers)
+    first_block = bits.read_golomb()
+    slice_type = bits.read_golomb() % 5
+    set_number = bits.read_golomb()
+    frame_num = bits.read(parameters.frame_num_bits)
+    idr_number = bits.read_golomb(is_idr)
+    order_low = np.zeros_like(frame_num)
+    if parameters.order_bits is not None:
+        order_low = bits.read(parameters.order_bits)
+        if parameters.has_bottom_order:
+            bits.read_golomb()
+    forgets_output = bits.read(1, is_idr)
+    if min(map(_least, (first_block, set_number, idr_number))) < 0 or np.any(slice_type > 2):
+        raise BitstreamProblem("a slice is broken, or of an unusual kind")
+    if np.any(is_idr & (slice_type != 2)) or np.any(forgets_output):
+        raise BitstreamProblem("an IDR picture is unusual")
+    return _Slices(units.packet, first_block == 0, is_idr, (kinds & 96) != 0, frame_num, order_low)
+
+
+def _pick(slices: list[_Slices], which: Integers | None = None) -> _Slices:
+    """All of them, or those in these places."""
+    arrays: list[Any] = [np.concatenate(parts) for parts in zip(*slices, strict=True)]
+    return _Slices(*(array if which is None else array[which] for array in arrays))
+
+
+def _least(values: Integers) -> int:
+    return int(values.min(initial=0))
+
+
+def _last_reference_before(heads: _Slices) -> Integers:
+    """Which packet's picture was the last before each that others refer to (the first packet: itself)."""
+    numbers = np.arange(len(heads.packet))
+    latest = np.maximum.accumulate(np.where(heads.is_reference, numbers, 0))
+    return np.concatenate([latest[:1], latest[:-1]])
+
+
+def _follows(heads: _Slices, before: Integers, num_frames: int) -> Flags:
+    """Whether each picture's number follows from the last reference picture's: none is missing."""
+    expected = (heads.frame_num[before] + 1) % num_frames
+    follows: Flags = np.where(heads.is_idr, heads.frame_num == 0, heads.frame_num == expected)
+    return follows

@@ -1,0 +1,79 @@
+"""What is known of a video's packets without decoding: their times, and the pictures their bytes announce.
+
+Arrays have one entry per packet, in the order of the file (which is decoding order).
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+Integers = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class PacketTable:
+    """The container's word on the packets of one stream.
+
+    Attributes:
+        pts: Presentation times in ticks.
+        dts: Decoding times in ticks.
+        sizes: Bytes.
+        is_key: What the container calls key packets.
+        time_base: Seconds per tick.
+        problem: What makes the table unreliable, in words: a missing time, an edit list that leaves packets
+            out, a packet marked as damaged, a file that ends too early.
+    """
+
+    pts: Integers
+    dts: Integers
+    sizes: Integers
+    is_key: Flags
+    time_base: Fraction
+    problem: str | None = None
+
+    def __len__(self) -> int:
+        return len(self.pts)
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The bytes' word on the same packets, whatever the codec.
+
+    Attributes:
+        shown: How many pictures the packet makes the decoder give out.
+        is_reset: Whether the packet begins with a picture after which nothing before it matters (an H.264
+            IDR picture, a VP9 key frame).
+        is_complete: Whether no picture that others refer to is missing between this packet and the one
+            before, by the codec's own numbering (True for codecs without).
+        order: Where in the output a picture belongs, counted from the last reset.
+        max_reordering: How many pictures the stream says can be waiting for an earlier one; None if it does
+            not say (then decoders guess, and drop pictures while they guess wrong).
+        problem: What in the bytes is broken, or of a kind nothing is proven about, in words.
+    """
+
+    shown: Integers
+    is_reset: Flags
+    is_complete: Flags
+    order: Integers
+    max_reordering: int | None
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class PacketFacts:
+    """All that the decision to trust the packets rests on.
+
+    Attributes:
+        container: FFmpeg's name of the container format.
+        codec: FFmpeg's name of the codec.
+        table: The container's word.
+        pictures: The bytes' word; None where nobody looked.
+    """
+
+    container: str
+    codec: str
+    table: PacketTable
+    pictures: Pictures | None
