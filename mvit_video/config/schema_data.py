@@ -44,10 +44,12 @@ class Data(Section):
     """What stands between the columns of a list. Rows are split from the right: paths may hold it too."""
 
     path_prefix: str = ""
-    """Folder that the paths of the lists are relative to; empty: as they stand."""
+    """Folder that the paths of the lists are relative to, and below which the videos that the official files
+    of Kinetics and Something-Something-v2 name are looked for; empty: as they stand."""
 
     class_names: str = ""
-    """Names of the classes: a known set such as kinetics400, or a text file with one name a line."""
+    """Names of the classes: a known set such as kinetics400, or a text file with one name a line. Kinetics'
+    official csv files need it."""
 
     sampling: Literal["dense", "segments"] = "dense"
     """Which frames a clip has: dense, NUM_FRAMES frames SAMPLING_RATE apart (Kinetics); segments, one frame
