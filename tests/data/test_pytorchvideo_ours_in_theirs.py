@@ -173,6 +173,25 @@ def test_kinetics_with_everything_of_ours(videos, tmp_path):
         assert all(sample["video"].shape == (3, 8, 64, 64) for sample in samples)
 
 
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("v.avi", {"codec": "mpeg4", "gop": 15}),
+        ("v.ts", {"gop": 15}),
+        ("v.mpg", {"codec": "mpeg2video", "gop": 15, "options": {}, "fps": 25}),
+    ],
+)
+def test_clips_are_exact_where_seeking_is_not(tmp_path, name, settings):
+    path = write_video(tmp_path / name, 120, **settings)
+    fps = settings.get("fps", 30)
+    samples = list(dataset([path], UniformClips(CLIP, 5)))
+    size = 16 * fps / 30
+    starts = [int(i * ((120 - size) // 4)) for i in range(5)]
+    assert [numbers(sample["video"]) for sample in samples] == [
+        list(range(start, int(start + size - 1) + 1)) for start in starts
+    ]
+
+
 def test_folders_of_images_need_no_opencv(tmp_path):
     for number in range(40):
         Image.fromarray(numbered_frame(number)).save(tmp_path / f"{number}.png")
