@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import av
 import numpy as np
@@ -16,11 +16,18 @@ _SIZE = (_WIDTH, _HEIGHT)
 _NOISE = np.random.default_rng(0).integers(0, 60, (8, _HEIGHT, _WIDTH, 3), dtype=np.uint8)
 _NO_B = x264(keyint=12, bframes=0)
 _B = x264(keyint=12, bframes=2)
+_CAVLC = x264(keyint=12, bframes=0, cabac=0)  # of which FFmpeg notices nearly all damage
+_CAVLC_B = x264(keyint=12, bframes=2, cabac=0)
+_HEVC: dict[str, Any] = {
+    "codec": "libx265",
+    "options": x265(keyint=12, min_keyint=12, open_gop=0, bframes=2),
+}
 _MPEG4: dict[str, Any] = {
     "codec": "mpeg4",
     "b_frames": 0,
     "options": {"q:v": "4", "sc_threshold": "1000000000"},
 }
+_GIF: dict[str, Any] = {"codec": "gif", "pix_fmt": "rgb8", "fps": 25}
 _MPEG2 = _MPEG4 | {"codec": "mpeg2video", "fps": 25}
 _FASTSTART = {"container_options": {"movflags": "faststart"}}
 
@@ -83,12 +90,12 @@ def zeroed(frame: int, until: int) -> Harm:
 
 
 def flipped(frame: int, count: int = 40) -> Harm:
-    """Bits of one frame's packet are turned over, in its second half."""
+    """Bits of one frame's packet are turned over, behind its first eighth."""
 
     def harm(data: bytearray, at: list[Place]) -> bytearray:
-        place = at[frame]
-        for offset in np.random.default_rng(1).integers(place.size // 2, place.size - 4, count):
-            data[place.start + int(offset)] ^= 0x10
+        place, draw = at[frame], np.random.default_rng(3)
+        for offset in draw.integers(place.size // 8, place.size - 2, count):
+            data[place.start + int(offset)] ^= 1 << int(draw.integers(8))
         return data
 
     return harm
@@ -99,22 +106,17 @@ def damaged(
     group: str,
     harm: Harm,
     good: int,
-    num_frames: int = 60,
     *,
-    says_so: bool = True,
+    damage: Literal["noticed", "silent", "hidden"] = "noticed",
     **settings: Any,
 ) -> MediaFile:
-    """A file of which the first ``good`` frames are whole.
-
-    Args:
-        says_so: Somebody who reads on meets the damage; else the file is just short.
-    """
+    """A file of 60 frames of which the first ``good`` are whole."""
 
     def write(path: Path) -> None:
-        write_video(path, num_frames, width=_WIDTH, height=_HEIGHT, picture=noisy_frame, **settings)
+        write_video(path, 60, width=_WIDTH, height=_HEIGHT, picture=noisy_frame, **settings)
         harm_file(path, harm)
 
-    return MediaFile(name, group, write, tuple(range(good)), _SIZE, damaged=says_so)
+    return MediaFile(name, group, write, tuple(range(good)), _SIZE, damage=damage)
 
 
 def _dropped(
@@ -131,7 +133,7 @@ def _dropped(
         rewrite_packets(plain, path, lambda _, packet: [] if packet[:24] == gone else [packet])
         plain.unlink()
 
-    return MediaFile(name, "dropped packets", write, numbers, _SIZE, damaged=not harmless)
+    return MediaFile(name, "dropped packets", write, numbers, _SIZE, damage="" if harmless else "noticed")
 
 
 def _resized(name: str, **settings: Any) -> MediaFile:
@@ -146,7 +148,7 @@ def _resized(name: str, **settings: Any) -> MediaFile:
             half.unlink()
         path.write_bytes(b"".join(halves))
 
-    return MediaFile(name, "size changes", write, tuple(range(20)), _SIZE, damaged=True)
+    return MediaFile(name, "size changes", write, tuple(range(20)), _SIZE, damage="noticed")
 
 
 def _resized_packets(name: str, **settings: Any) -> MediaFile:
@@ -163,7 +165,7 @@ def _resized_packets(name: str, **settings: Any) -> MediaFile:
         first.unlink()
         other.unlink()
 
-    return MediaFile(name, "size changes", write, tuple(range(20)), _SIZE, damaged=True)
+    return MediaFile(name, "size changes", write, tuple(range(20)), _SIZE, damage="noticed")
 
 
 TRUNCATED = [
@@ -179,20 +181,17 @@ TRUNCATED = [
         "cut_fragmented.mp4", "truncated mp4", cut(30), 30, options=_NO_B,
         container_options={"movflags": "frag_keyframe+empty_moov"},
     ),
-    damaged(
-        "cut_hevc.mp4", "truncated mp4", cut(24), 24, codec="libx265",
-        options=x265(keyint=12, min_keyint=12, open_gop=0, bframes=2), **_FASTSTART,
-    ),
-    damaged("cut.mkv", "truncated, other containers", cut(30), 30, options=_NO_B),
-    damaged("cut.webm", "truncated, other containers", cut(30), 30, codec="libvpx-vp9"),
+    damaged("cut_hevc.mp4", "truncated mp4", cut(24), 24, **_HEVC, **_FASTSTART),
+    damaged("cut.mkv", "truncated, other containers", cut(30), 30, damage="silent", options=_NO_B),
+    damaged("cut.webm", "truncated, other containers", cut(30), 30, damage="silent", codec="libvpx-vp9"),
     damaged("cut.ts", "truncated, other containers", cut(30, 0.6), 30, options=_NO_B),
     damaged("cut.flv", "truncated, other containers", cut(30), 30, options=_NO_B),
     damaged("cut.avi", "truncated, other containers", cut(30), 30, **_MPEG4),
     damaged("cut_mjpeg.avi", "truncated, other containers", cut(30), 30, codec="mjpeg", pix_fmt="yuvj420p"),
     damaged("cut.mpg", "truncated, other containers", cut(30), 30, **_MPEG2),
     damaged("cut.h264", "truncated, other containers", cut(30), 30, options=_NO_B),
-    damaged("cut.gif", "truncated, other containers", cut(30), 30, codec="gif", pix_fmt="rgb8", fps=25),
-    damaged("cut_between_frames.h264", "truncated, unnoticed", cut(36, 0), 36, says_so=False, options=_NO_B),
+    damaged("cut.gif", "truncated, other containers", cut(30), 30, damage="hidden", **_GIF),
+    damaged("cut_clean.h264", "truncated, other containers", cut(36, 0), 36, damage="silent", options=_NO_B),
 ]  # fmt: skip
 HARMED = [
     damaged("zeroed.mp4", "zeroed middle", zeroed(30, 34), 30, options=_NO_B),
@@ -200,17 +199,16 @@ HARMED = [
     damaged("zeroed.mkv", "zeroed middle", zeroed(30, 34), 30, options=_NO_B),
     damaged("zeroed.ts", "zeroed middle", zeroed(30, 34), 30, options=_NO_B),
     damaged("zeroed.avi", "zeroed middle", zeroed(30, 34), 30, **_MPEG4),
-    damaged("zeroed.webm", "zeroed middle", zeroed(30, 34), 30, codec="libvpx-vp9"),
-    damaged("flipped.mp4", "bit flips", flipped(30), 30, options=_NO_B),
-    damaged("flipped_b_frames.mp4", "bit flips", flipped(24), 24, options=_B),
-    damaged("flipped_last.mp4", "bit flips", flipped(59), 59, options=_NO_B),
-    damaged("flipped.ts", "bit flips", flipped(30), 30, options=_NO_B),
+    damaged("zeroed.webm", "zeroed middle", zeroed(30, 34), 30, damage="hidden", codec="libvpx-vp9"),
+    damaged("flipped.mp4", "bit flips", flipped(30), 30, options=_CAVLC),
+    damaged("flipped_b_frames.mp4", "bit flips", flipped(24), 24, options=_CAVLC_B),
+    damaged("flipped_last.mp4", "bit flips", flipped(59), 59, options=_CAVLC),
+    damaged("flipped.ts", "bit flips", flipped(30), 30, options=_CAVLC),
     damaged("flipped.avi", "bit flips", flipped(30), 30, **_MPEG4),
-    damaged("flipped.mpg", "bit flips", flipped(30), 30, **_MPEG2),
-    damaged(
-        "flipped_hevc.mp4", "bit flips", flipped(24), 24, codec="libx265",
-        options=x265(keyint=12, min_keyint=12, open_gop=0, bframes=0),
-    ),
+    damaged("flipped_mjpeg.avi", "bit flips", flipped(30), 30, codec="mjpeg", pix_fmt="yuvj420p"),
+    damaged("flipped_cabac.mp4", "bit flips, hidden", flipped(30), 30, damage="hidden", options=_NO_B),
+    damaged("flipped_hevc.mp4", "bit flips, hidden", flipped(24), 24, damage="hidden", **_HEVC),
+    damaged("flipped.webm", "bit flips, hidden", flipped(30), 30, damage="hidden", codec="libvpx-vp9"),
     _dropped("dropped_p.mkv", 30, tuple(range(30)), options=_NO_B),
     _dropped("dropped_key.mkv", 36, tuple(range(36)), options=_NO_B),
     _dropped("dropped_p.mp4", 30, tuple(range(30)), options=_NO_B),

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from kit.videos import read_number, write_video
@@ -23,7 +23,9 @@ class MediaFile:
             damaged file those before the first damage. Empty: nothing to read, a VideoError.
         size: Width and height as shown, rotation applied.
         read: A picture's number; AssertionError when it says none, or in wrong colours.
-        damaged: A decoder meets damage right after ``numbers``.
+        damage: What comes after ``numbers``. "noticed": damage that FFmpeg tells of. "silent": nothing, and
+            nobody can know that there was more. "hidden": damage that a decoder may pass over, so wrong
+            pictures may follow. "": it is whole.
         refused: What the VideoError says (a regular expression), for what is no video.
     """
 
@@ -33,7 +35,7 @@ class MediaFile:
     numbers: tuple[int, ...]
     size: tuple[int, int] = (64, 48)
     read: Callable[[np.ndarray], int] = read_number
-    damaged: bool = False
+    damage: Literal["", "noticed", "silent", "hidden"] = ""
     refused: str = ""
 
     def says(self, frame_HWC: np.ndarray) -> int:
