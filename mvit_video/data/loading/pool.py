@@ -3,6 +3,7 @@
 Results come back in the order of the tasks.
 """
 
+import functools
 import itertools
 import threading
 from collections import deque
@@ -82,7 +83,8 @@ class WorkerPool(Generic[Task, Result]):
         self._again: Callable[[Any, Any], Any] = _never
         self._is_closed = False
         self._workforce: Workforce | None = None
-        self._make_workforce = lambda: Workforce(
+        self._make_workforce = functools.partial(
+            Workforce,
             work,
             num_workers=num_workers,
             timeout_seconds=timeout_seconds,

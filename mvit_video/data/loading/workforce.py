@@ -13,6 +13,7 @@ import os
 import pickle
 import selectors
 import signal
+import sys
 import time
 import weakref
 from collections import deque
@@ -176,6 +177,7 @@ class Workforce:
             target=serve, args=(setup, theirs), name=f"mvit-video worker {number}", daemon=True
         )
         self._board.end(number)
+        _forget_a_main_file_that_is_none()
         process.start()
         theirs.close()
         worker = _Worker(number, process, ours)
@@ -236,6 +238,13 @@ class Workforce:
         self._idle_deaths += 1
         if self._idle_deaths > _IDLE_DEATHS * self._num_workers:
             raise WorkerError(f"worker processes end again and again without a task: the last was {reason}")
+
+
+def _forget_a_main_file_that_is_none() -> None:
+    """A program from standard input says that it is the file "<stdin>", and workers would look for that."""
+    main: Any = sys.modules.get("__main__")
+    if getattr(main, "__file__", None) == "<stdin>":
+        del main.__file__
 
 
 def _error_of(reply: Reply) -> Exception:
