@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from mvit_video.config import Config
-from mvit_video.data import TestVideos, TrainClips, TrainLoader, VideoList
+from mvit_video.data import Decoding, TestVideos, TrainClips, TrainLoader, VideoList
 from mvit_video.engine.device import cap_workers, choose_device, choose_precision
 from mvit_video.engine.errors import RunError
 from mvit_video.engine.inputs import check_count, known_names, read_split
@@ -77,7 +77,7 @@ def prepare_training(config: Config) -> TrainInputs:
     """
     check_trainable(config)
     output_dir = prepare_output_dir(config.output_dir)
-    architecture = resolve_architecture(config)
+    architecture, decoding = resolve_architecture(config), resolve_decoding(config)
     names = known_names(config, architecture.num_classes)
     videos = read_split(config, "train", architecture.num_classes, names)
     check_count(videos.class_names, architecture.num_classes, videos.source)
@@ -94,8 +94,8 @@ def prepare_training(config: Config) -> TrainInputs:
         config=config,
         output_dir=output_dir,
         architecture=architecture,
-        loader=_loader(config, videos, batch, num_workers),
-        validation=_validation(config, architecture, names),
+        loader=_loader(config, videos, decoding, batch, num_workers),
+        validation=_validation(config, architecture, decoding, names),
         plan=_plan(config, batch, device, num_classes=architecture.num_classes, num_videos=len(videos)),
         batch=batch,
         class_names=names,
@@ -134,7 +134,9 @@ def _plan(
     )
 
 
-def _loader(config: Config, videos: VideoList, batch: BatchPlan, num_workers: int) -> TrainLoader:
+def _loader(
+    config: Config, videos: VideoList, decoding: Decoding, batch: BatchPlan, num_workers: int
+) -> TrainLoader:
     clips = TrainClips(
         videos,
         resolve_train_sampling(config),
@@ -142,7 +144,7 @@ def _loader(config: Config, videos: VideoList, batch: BatchPlan, num_workers: in
         seed=config.rng_seed,
         repeats=config.aug.num_sample,
         erasing=resolve_erasing(config),
-        decoding=resolve_decoding(config),
+        decoding=decoding,
     )
     return TrainLoader(
         clips,
@@ -156,7 +158,7 @@ def _loader(config: Config, videos: VideoList, batch: BatchPlan, num_workers: in
 
 
 def _validation(
-    config: Config, architecture: Architecture, names: tuple[str, ...] | None
+    config: Config, architecture: Architecture, decoding: Decoding, names: tuple[str, ...] | None
 ) -> TestVideos | None:
     """The videos of the evaluations between epochs, one view each."""
     folder = config.data.path_to_data_dir
@@ -164,4 +166,4 @@ def _validation(
         _logger.info("no list of val videos (DATA.VAL_LIST): training is not evaluated between epochs")
         return None
     videos = read_split(config, "val", architecture.num_classes, names)
-    return TestVideos(videos, resolve_centre_view(config), decoding=resolve_decoding(config))
+    return TestVideos(videos, resolve_centre_view(config), decoding=decoding)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from mvit_video.config import Config
-from mvit_video.data import TestVideos, VideoList, ViewPlan
+from mvit_video.data import Decoding, TestVideos, VideoList, ViewPlan
 from mvit_video.engine.device import cap_workers, choose_device, choose_precision, describe_device
 from mvit_video.engine.display import counting
 from mvit_video.engine.evaluation import ViewScorer, evaluate
@@ -36,6 +36,7 @@ class TestInputs:
 
     architecture: Architecture
     views: ViewPlan
+    decoding: Decoding
     videos: VideoList
     results_path: Path
 
@@ -51,7 +52,7 @@ def prepare_test(config: Config, names: Sequence[str] | None = None) -> TestInpu
         ValueError: the text says which key or file is at fault.
     """
     architecture = resolve_architecture(config)
-    views = resolve_views(config)
+    views, decoding = resolve_views(config), resolve_decoding(config)
     # SlowFast's TEST.SAVE_RESULTS_PATH lies in OUTPUT_DIR too; an absolute path stays as it is.
     results_path = Path(config.output_dir) / (config.test.save_results_path or "test_results.csv")
     check_results_path(results_path)
@@ -59,7 +60,7 @@ def prepare_test(config: Config, names: Sequence[str] | None = None) -> TestInpu
     prepare_output_dir(results_path.parent, "the folder of TEST.SAVE_RESULTS_PATH")
     names = known_names(config, architecture.num_classes) or names
     videos = read_split(config, "test", architecture.num_classes, names)
-    return TestInputs(architecture, views, videos, results_path)
+    return TestInputs(architecture, views, decoding, videos, results_path)
 
 
 def test(config: Config) -> TestResult:
@@ -81,7 +82,7 @@ def test(config: Config) -> TestResult:
         inputs.views,
         shuffle_frames=config.test.shuffle_frames,
         seed=config.rng_seed,
-        decoding=resolve_decoding(config),
+        decoding=inputs.decoding,
     )
     _logger.info(
         "testing %d videos, %d views each (%d in time x %d in space)%s, on %s in %s",

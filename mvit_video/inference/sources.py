@@ -202,7 +202,7 @@ def _from_model(model: nn.Module, checkpoint: str | None, views: ViewPlan | None
 
 
 def _from_config(config: Config, checkpoint: str | None) -> Recogniser:
-    wanted = resolve_architecture(config)
+    wanted, decoding = resolve_architecture(config), resolve_decoding(config)
     model = MViT(wanted)
     try:
         sources = find_weights(config) if checkpoint is None else [checkpoint]
@@ -220,7 +220,7 @@ def _from_config(config: Config, checkpoint: str | None) -> Recogniser:
         std,
         names,
         config.data.ensemble_method,
-        resolve_decoding(config),
+        decoding,
     )
 
 

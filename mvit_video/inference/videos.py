@@ -28,6 +28,7 @@ def _expand(given: str) -> list[str]:
     path = Path(given)
     if path.is_dir():
         found = find_videos(path) or ([given] if _holds_images(path) else find_frame_folders(path))
+        found.sort()
         if not found:
             raise ValueError(
                 f"{given}: no video files in this folder or below, and no images; name the file itself if it "

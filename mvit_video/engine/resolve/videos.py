@@ -1,5 +1,6 @@
 """Where the videos of a run are, and how they are decoded."""
 
+from importlib import import_module
 from pathlib import Path
 
 from mvit_video.config import Config, ConfigError
@@ -36,5 +37,19 @@ def resolve_list(config: Config, split: str) -> str:
 
 
 def resolve_decoding(config: Config) -> Decoding:
-    """Which decoder reads the files, and what it does about damaged ones."""
-    return Decoding(backend=config.data.decoding_backend, on_damage=config.data.on_damage)
+    """Which decoder reads the files, and what it does about damaged ones.
+
+    Raises:
+        ConfigError: The decoder is not installed, or does not load.
+    """
+    backend = config.data.decoding_backend
+    if backend not in ("auto", "pyav"):
+        try:
+            import_module(f"mvit_video.data.video.{backend}_reader")
+        except (ImportError, OSError, RuntimeError) as error:  # a library that does not load may be any
+            reason = str(error).strip().splitlines()[0]
+            raise ConfigError(
+                f"DATA.DECODING_BACKEND is {backend!r}, which cannot be imported ({reason}): "
+                f"pip install {backend}, or set it to auto"
+            ) from error
+    return Decoding(backend=backend, on_damage=config.data.on_damage)

@@ -1,5 +1,7 @@
 """Where a configuration finds its videos, and how they are decoded."""
 
+import sys
+
 from kit.configurations import message
 
 from mvit_video.config import load_config
@@ -18,6 +20,14 @@ def test_decoding():
     assert resolve_decoding(load_config()) == Decoding("auto", "keep")
     words = ["DATA.DECODING_BACKEND=decord", "DATA.ON_DAMAGE=refuse"]
     assert resolve_decoding(load_config([], words)) == Decoding("decord", "refuse")
+
+
+def test_a_decoder_that_is_not_there_is_said_at_once(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchcodec", None)  # as if it were not installed
+    monkeypatch.delitem(sys.modules, "mvit_video.data.video.torchcodec_reader", raising=False)
+    text = message(resolve_decoding, "DATA.DECODING_BACKEND=torchcodec")
+    assert text.startswith("DATA.DECODING_BACKEND is 'torchcodec', which cannot be imported (")
+    assert text.endswith("): pip install torchcodec, or set it to auto")
 
 
 def test_the_schema_knows_every_form_of_lists():
