@@ -5,7 +5,7 @@ folder; the numbers are positions in a sequence of class names.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -59,7 +59,8 @@ def read_annotated(
     numbers = number_classes(annotations, names)
     found = _find(annotations, path_prefix)
     paths = [
-        found.get(name) or join_prefix(path_prefix, name + annotations.suffix) for name in annotations.names
+        found[name][0] if name in found else join_prefix(path_prefix, name + annotations.suffix)
+        for name in annotations.names
     ]
     labels = [None if class_name is None else numbers[class_name] for class_name in annotations.classes]
     return VideoList.from_columns(paths, labels, class_names=names, source=annotations.source)
@@ -72,21 +73,38 @@ def number_classes(annotations: Annotations, names: Sequence[str] | None) -> dic
         ListError: There are no names to count in, or a class is none of them.
     """
     lines = dict(zip(reversed(annotations.classes), reversed(annotations.lines), strict=True))
-    first_lines = {name: line for name, line in lines.items() if name is not None}
-    if first_lines and names is None:
+    places = {
+        name: f"{annotations.source}:{line}"
+        for name, line in sorted(lines.items(), key=lambda item: item[1])
+        if name is not None
+    }
+    if places and names is None:
         raise ListError(
-            f"{annotations.source}: names classes ({next(iter(first_lines))!r}, ...), and their numbers are "
-            f"not known: {annotations.hint}"
+            f"{annotations.source}: names classes ({next(iter(places))!r}, ...), and their numbers are not "
+            f"known: {annotations.hint}"
         )
-    known = {name: index for index, name in enumerate(names or ())}
+    return match_classes(places, names or ())
+
+
+def match_classes(places: Mapping[str, str], names: Sequence[str]) -> dict[str, int]:
+    """The index in ``names`` of every class, which may be spelled with underscores or in another case.
+
+    Args:
+        places: Where each class was met first, for messages.
+        names: The classes by index.
+
+    Raises:
+        ListError: A class is none of them.
+    """
+    known = {name: index for index, name in enumerate(names)}
     loosely = {spell_loosely(name): index for name, index in known.items()}
     numbers: dict[str, int] = {}
-    for name, line in sorted(first_lines.items(), key=lambda item: item[1]):
+    for name, place in places.items():
         index = known.get(name, loosely.get(spell_loosely(name)))
         if index is None:
             close = get_close_matches(name, known, n=1)
             raise ListError(
-                f"{annotations.source}:{line}: the class {name!r} is none of the {len(known)} known ones"
+                f"{place}: the class {name!r} is none of the {len(known)} known ones"
                 + (f"; did you mean {close[0]!r}?" if close else "; are they those of another data set?")
             )
         numbers[name] = index
@@ -104,7 +122,11 @@ def find_annotated(
         # Kinetics-400 comes with a folder of replacements for videos that are damaged in the archives.
         return "/replacement" not in parent, name.rpartition(".")[0] not in official, path
 
-    return scan_for(folder, annotations.identify, rank=rank, progress=progress)
+    scan = scan_for(folder, annotations.identify, progress)
+    for paths in scan.found.values():
+        if len(paths) > 1:
+            paths.sort(key=rank)
+    return scan
 
 
 def spell_loosely(name: str) -> str:
@@ -112,26 +134,26 @@ def spell_loosely(name: str) -> str:
     return " ".join(name.replace("_", " ").replace('"', "").casefold().split())
 
 
-def _find(annotations: Annotations, folder: str) -> dict[str, str]:
+def _find(annotations: Annotations, folder: str) -> dict[str, list[str]]:
     if "://" in folder:
         return {}
     if not folder:
         raise ListError(
             f"{annotations.source}: names videos, not paths: set DATA.PATH_PREFIX to the folder they are in"
         )
-    found = find_annotated(annotations, folder)
+    scan = find_annotated(annotations, folder)
     total = len(annotations.names)
-    if not found.paths:
+    if not scan.found:
         raise ListError(
-            f"{folder}: holds none of the {total} videos of {annotations.source}, only {found.num_files} "
+            f"{folder}: holds none of the {total} videos of {annotations.source}, only {scan.num_files} "
             f"others; expected names like {annotations.names[0]}{annotations.suffix}: set DATA.PATH_PREFIX "
             "to the folder they are in"
         )
-    num_missing = sum(name not in found.paths for name in annotations.names)
+    num_missing = sum(name not in scan.found for name in annotations.names)
     if num_missing:
         _logger.warning(
             "%s: %d of its %d videos are not in %s and will count as unreadable "
             "(mvit-video data make-list writes a list without them)",
             annotations.source, num_missing, total, folder,
         )  # fmt: skip
-    return found.paths
+    return scan.found

@@ -20,13 +20,11 @@ class Scan:
     """What of the wanted videos lies under a folder.
 
     Attributes:
-        paths: The file or frame folder of each wanted video that was found.
-        copies: (kept, other) where a video was found twice.
+        found: The files and frame folders of each wanted video: more than one where there are copies.
         num_files: Video files and frame folders seen, wanted or not.
     """
 
-    paths: dict[str, str] = field(default_factory=dict)
-    copies: list[tuple[str, str]] = field(default_factory=list)
+    found: dict[str, list[str]] = field(default_factory=dict)
     num_files: int = 0
 
 
@@ -63,9 +61,6 @@ def find_frame_folders(folder: str | os.PathLike[str]) -> list[str]:
 def scan_for(
     folder: str | os.PathLike[str],
     identify: Callable[[str], str | None],
-    *,
-    suffixes: tuple[str, ...] = VIDEO_SUFFIXES,
-    rank: Callable[[str], object] = lambda path: path,
     progress: Callable[[int], None] | None = None,
 ) -> Scan:
     """Looks for videos under a folder in one walk, however deep they lie.
@@ -73,9 +68,10 @@ def scan_for(
     Args:
         folder: Where to look.
         identify: From a file's name without its ending, or a folder's name, to the wanted video it is.
-        suffixes: The endings of files that count.
-        rank: Of several files of one video, the one whose path ranks lowest is kept.
         progress: Called with the number of videos seen so far, now and then.
+
+    Raises:
+        ListError: A folder cannot be looked into.
     """
     scan = Scan()
     seen_links = {os.path.realpath(folder)}
@@ -83,13 +79,11 @@ def scan_for(
     while folders:
         with _entries(folders.pop()) as entries:
             for entry in entries:
-                stem, suffix = os.path.splitext(entry.name)
-                is_file = suffix.lower() in suffixes and entry.is_file()
-                if not is_file:
-                    if entry.name.startswith(".") or not entry.is_dir():
-                        continue
-                    stem = entry.name
-                name = identify(stem)
+                stem, dot, suffix = entry.name.rpartition(".")
+                is_file = bool(dot) and f".{suffix.lower()}" in VIDEO_SUFFIXES and entry.is_file()
+                if not is_file and (entry.name.startswith(".") or not entry.is_dir()):
+                    continue
+                name = identify(stem if is_file else entry.name)
                 if name is None and not is_file:
                     if _is_new(entry, seen_links):
                         folders.append(entry.path)
@@ -98,7 +92,7 @@ def scan_for(
                 if progress is not None and scan.num_files % _PROGRESS_EVERY == 0:
                     progress(scan.num_files)
                 if name is not None:
-                    _keep(scan, name, entry.path, rank)
+                    scan.found.setdefault(name, []).append(entry.path)
     return scan
 
 
@@ -107,14 +101,6 @@ def _entries(folder: str) -> AbstractContextManager[Iterator[os.DirEntry[str]]]:
         return os.scandir(folder)
     except OSError as error:
         raise ListError(f"{folder}: cannot be looked into: {error.strerror}") from error
-
-
-def _keep(scan: Scan, name: str, path: str, rank: Callable[[str], object]) -> None:
-    known = scan.paths.setdefault(name, path)
-    if known is not path:
-        kept, other = sorted((known, path), key=rank)  # type: ignore[arg-type]
-        scan.paths[name] = kept
-        scan.copies.append((kept, other))
 
 
 def _is_new(entry: os.DirEntry[str], seen_links: set[str]) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mvit_video.data.lists.annotations import read_annotated
+from mvit_video.data.lists.content import decode, read_bytes
 from mvit_video.data.lists.folders import read_folder
 from mvit_video.data.lists.frame_lists import is_frame_list_header, read_frame_list
 from mvit_video.data.lists.kinetics import is_kinetics_header, read_kinetics
@@ -59,14 +60,14 @@ def read_list(
         return read_folder(Path(source), list_format, class_names)
     if list_format == "folders":
         raise ListError(f"{source}: is a file, but a folder with one folder per class is expected")
-    data = _read(source)
+    data = read_bytes(source)
     kind = detect_format(data) if list_format == "auto" else list_format
     if kind == "frame_list":
         labels = os.fspath(labels_path)
         return read_frame_list(
             data, source, path_prefix=path_prefix, class_names=class_names, labels_path=labels
         )
-    text = _decode(data, source)
+    text = decode(data, source)
     if kind == "kinetics":
         return read_annotated(read_kinetics(text, source), path_prefix, class_names)
     if kind == "ssv2":
@@ -85,17 +86,3 @@ def detect_format(data: bytes) -> str:
     if is_frame_list_header(start):
         return "frame_list"
     return "ssv2" if _JSON.match(start) else "auto"
-
-
-def _read(source: str) -> bytes:
-    try:
-        return Path(source).read_bytes()
-    except OSError as error:
-        raise ListError(f"{source}: cannot be read: {error.strerror}") from error
-
-
-def _decode(data: bytes, source: str) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ListError(f"{source}: cannot be read as a text file: {error}") from error

@@ -86,10 +86,20 @@ class VideoList(Sequence[VideoRecord]):
         return VideoRecord(path, _unpacked(self._labels[number]), _unpacked(self._num_frames[number]))
 
     def __iter__(self) -> Iterator[VideoRecord]:
-        return (self[number] for number in range(len(self)))
+        ends, labels, num_frames = (
+            column.tolist() for column in (self._ends, self._labels, self._num_frames)
+        )
+        for start, end, label, count in zip(ends, ends[1:], labels, num_frames, strict=False):
+            path = self._paths[start:end].decode("utf-8", "surrogateescape")
+            yield VideoRecord(path, None if label == _NONE else label, None if count == _NONE else count)
 
     def __repr__(self) -> str:
         return f"VideoList({len(self)} videos from {self.source or 'memory'})"
+
+    @property
+    def labels(self) -> NDArray[np.int32]:
+        """The label of every video; -1 where there is none."""
+        return self._labels.copy()
 
     @property
     def is_labelled(self) -> bool:

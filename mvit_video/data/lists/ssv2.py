@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mvit_video.data.lists.annotations import Annotations
+from mvit_video.data.lists.content import read_text
 from mvit_video.data.lists.records import ListError
 
 _HINT = "put labels.json beside it, set DATA.LABELS_PATH to that file, or DATA.CLASS_NAMES to ssv2"
@@ -58,7 +59,7 @@ def classes_of_videos(place: str) -> tuple[dict[str, str | None], tuple[str, ...
     folder = place if os.path.isdir(place) else os.path.dirname(place) or "."
     classes: dict[str, str | None] = {}
     for path in _existing(folder, _WITH_CLASSES):
-        names, its_classes = _videos(_parse(_read(path), path), path)
+        names, its_classes = _videos(_parse(read_text(path), path), path)
         classes.update(zip(names, its_classes, strict=True))
     return classes, _find_class_names(place)
 
@@ -85,14 +86,23 @@ def _videos(content: Any, source: str) -> tuple[list[str], list[str | None]]:
     return names, classes
 
 
+def read_labels(path: str) -> tuple[str, ...]:
+    """The classes by index, from labels.json.
+
+    Raises:
+        ListError: It is no such file, or does not number each class once.
+    """
+    return _class_names(_parse(read_text(path), path), path)
+
+
 def _find_class_names(place: str) -> tuple[str, ...] | None:
     """The classes by index, from labels.json itself or from the folder that it may be in."""
     if os.path.isdir(place):
         found = _existing(place, (_LABELS,))
-        return _class_names(_parse(_read(found[0]), found[0]), found[0]) if found else None
+        return read_labels(found[0]) if found else None
     if not os.path.exists(place):
         raise ListError(f"{place}: no such file or folder; expected Something-Something-v2's labels.json")
-    return _class_names(_parse(_read(place), place), place)
+    return read_labels(place)
 
 
 def _class_names(content: Any, source: str) -> tuple[str, ...]:
@@ -113,14 +123,6 @@ def _numbers_classes(content: dict[Any, Any]) -> bool:
 def _existing(folder: str, names: Sequence[str]) -> list[str]:
     paths = [os.path.join(folder, prefix + name) for name in names for prefix in _PREFIXES]
     return [path for path in paths if os.path.isfile(path)]
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8-sig") as file:
-            return file.read()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ListError(f"{path}: cannot be read as a text file: {error}") from error
 
 
 def _parse(text: str, source: str) -> Any:

@@ -141,7 +141,7 @@ def _numbers(texts: list[str], name: str, lines: _Lines) -> NDArray[np.int64]:
 def _refuse_more_numbers(paths: Sequence[str], rows: Sequence[list[str]], lines: _Lines) -> None:
     """Refuses ``a.mp4 1 3 5``: a path that goes on with numbers after the name of a video."""
     for index, path in enumerate(paths):
-        if path.endswith(VIDEO_SUFFIXES) or not path[-1].isdigit():
+        if path.endswith(VIDEO_SUFFIXES) or not path[-1].isdigit() or path != rows[index][0]:  # in quotes
             continue
         name = path
         while _is_number(name.rpartition(" ")[2]) and " " in name:
@@ -180,6 +180,11 @@ def _count_numbers(lines: _Lines) -> int:
 
 
 def _split_at_blanks(line: str, count: int) -> list[str]:
+    if line[0] in "\"'":
+        end = line.rfind(line[0]) + 1
+        columns = line[end:].split()
+        if end > 1 and len(columns) <= count and line[end : end + 1].strip() == "":
+            return [line[:end], *columns]
     return line.rsplit(None, count) if count else [line]
 
 

@@ -1,0 +1,39 @@
+"""What a list file holds."""
+
+import os
+from pathlib import Path
+
+from mvit_video.data.lists.records import ListError
+
+
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """The content of a file.
+
+    Raises:
+        ListError: It cannot be read.
+    """
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise ListError(f"{os.fspath(path)}: cannot be read: {error.strerror}") from error
+
+
+def decode(data: bytes, source: str) -> str:
+    """The text of a file; a byte order mark is no part of it.
+
+    Raises:
+        ListError: It is no UTF-8.
+    """
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ListError(f"{source}: cannot be read as a text file: {error}") from error
+
+
+def read_text(path: str | os.PathLike[str]) -> str:
+    """The text in a file.
+
+    Raises:
+        ListError: It cannot be read, or is no UTF-8.
+    """
+    return decode(read_bytes(path), os.fspath(path))
