@@ -95,6 +95,7 @@ def test_labels_alone_are_smoothed_where_nothing_is_mixed(tmp_path, videos):
     assert (len(batch.clips), tuple(batch.mixes)) == (6, ())
 
 
+@pytest.mark.slow
 def test_it_learns_all_the_same(tmp_path, videos):
     words = ("SOLVER.MAX_EPOCH", 12, "SOLVER.BASE_LR", 5e-3, "LOG_PERIOD", 2, "TRAIN.CHECKPOINT_PERIOD", 12)
     losses = [

@@ -15,6 +15,9 @@ from mvit_video.engine import RunError, run, train
 from mvit_video.engine.checkpoint import checkpoint_path
 from mvit_video.engine.video_troubles import VideoTroubles
 
+# The engine's own log says it; the warning is for those who read frames themselves.
+pytestmark = pytest.mark.filterwarnings("ignore::mvit_video.data.video.errors.DamagedVideoWarning")
+
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory):
