@@ -36,7 +36,7 @@ def videos(tmp_path_factory):
 def test_an_epoch_says_which_and_why(tmp_path, videos, caplog, num_workers):
     words = ("TRAIN.BATCH_SIZE", 10, "SOLVER.MAX_EPOCH", 2, "DATA_LOADER.NUM_WORKERS", num_workers)
     with caplog.at_level(logging.WARNING):
-        result = train(tiny_config(tmp_path, *words, "DATA.NUM_FRAMES", 30, videos=videos))
+        result = train(tiny_config(tmp_path, *words, "DATA.SAMPLING_RATE", 15, videos=videos))
     rows = [row for row in result.rows if row["kind"] == "videos"]
     assert [row["epoch"] for row in rows] == [1.0, 2.0]
     (bad,), (damaged,) = rows[0]["bad_videos"], rows[0]["damaged_videos"]
@@ -55,7 +55,16 @@ def test_an_epoch_says_which_and_why(tmp_path, videos, caplog, num_workers):
 
 
 def test_damage_can_be_refused(tmp_path, videos):
-    words = ("TRAIN.BATCH_SIZE", 10, "SOLVER.MAX_EPOCH", 1, "DATA.NUM_FRAMES", 30, "DATA.ON_DAMAGE", "refuse")
+    words = (
+        "TRAIN.BATCH_SIZE",
+        10,
+        "SOLVER.MAX_EPOCH",
+        1,
+        "DATA.SAMPLING_RATE",
+        15,
+        "DATA.ON_DAMAGE",
+        "refuse",
+    )
     (row,) = (
         row
         for row in train(tiny_config(tmp_path, *words, "DATA.BAD_VIDEOS_LIMIT", 0.2, videos=videos)).rows
