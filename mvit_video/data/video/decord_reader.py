@@ -75,7 +75,9 @@ class DecordReader(VideoReader):
         try:
             return _DecordPass(self._source, self._threads)
         except Exception as error:  # decord raises errors of many types
-            raise VideoError(f"{self.name}: decord cannot read it: {_reason(error)}; try auto") from error
+            raise VideoError(
+                f"{self.name}: decord cannot read it: {_reason(error)}; take backend auto"
+            ) from error
 
     def _check(self, first: "_DecordPass") -> None:
         if _is_transport_stream(self._source):
@@ -147,10 +149,14 @@ class _DecordPass(FramePass):
             raise DamageFound(
                 f"decord counts {self.count} frames and finds no more (cut by an edit list, or damaged)"
             ) from error
+        except StopIteration as error:
+            raise DamageFound("decord finds no more frames") from error
         except Exception as error:  # decord raises errors of many types
             raise DamageFound(_reason(error)) from error
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-            raise DamageFound(f"decord gives pictures of shape {image.shape}, expected (H, W, 3); try auto")
+            raise DamageFound(
+                f"decord gives pictures of shape {image.shape}, expected (H, W, 3); take backend auto"
+            )
         return image
 
 
@@ -162,6 +168,7 @@ def _is_transport_stream(source: OpenSource) -> bool:
 
 
 def _reason(error: BaseException) -> str:
-    """The reason on one line, without its time and the place in its sources."""
-    line = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
-    return re.sub(r"^\[[\d:]+\] \S+:\d+: ", "", line)
+    """The reason on one line, without the times and the places in decord's sources."""
+    line = next(iter(str(error).strip().splitlines()), "")
+    text = re.sub(r"\[[\d:]+\] \S+:\d+: |Check failed: .* ERROR ", "", line)
+    return text or type(error).__name__

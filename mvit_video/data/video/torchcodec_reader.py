@@ -19,6 +19,8 @@ from mvit_video.data.video.reader import FramePass, Image, OnDamage, VideoReader
 from mvit_video.data.video.sources import OpenSource, Source, open_source
 
 _SAME_TIME_SECONDS = 1e-6
+_TEXT = "ansi"
+_STILL_IMAGES = frozenset({"mjpeg", "png", "bmp", "tiff", "webp"})
 
 
 class TorchcodecReader(VideoReader):
@@ -62,7 +64,9 @@ class TorchcodecReader(VideoReader):
         try:
             return _TorchcodecPass(self._source, self._threads)
         except Exception as error:  # torchcodec raises errors of many types
-            raise VideoError(f"{self.name}: torchcodec cannot read it: {_reason(error)}; try auto") from error
+            raise VideoError(
+                f"{self.name}: torchcodec cannot read it: {_reason(error)}; take backend auto"
+            ) from error
 
     def _first_size(self, first: "_TorchcodecPass") -> tuple[int, int]:
         try:
@@ -75,6 +79,8 @@ class TorchcodecReader(VideoReader):
                 f"{self.name}: its timestamps do not say where its frames are, so torchcodec would return "
                 "others; take backend auto"
             )
+        if first.is_still():
+            raise VideoError(f"{self.name}: is text or a still image, expected a video")
         height, width, _ = first.image().shape
         return height, width
 
@@ -110,6 +116,11 @@ class _TorchcodecPass(FramePass):
         """Whether its frame is the one that the packets begin with."""
         begin: float = self._decoder.metadata.begin_stream_seconds
         return bool(abs(self._frame.pts_seconds - begin) <= _SAME_TIME_SECONDS)
+
+    def is_still(self) -> bool:
+        """Whether it is one of the other things that FFmpeg reads as if they were videos."""
+        codec = self._decoder.metadata.codec
+        return codec == _TEXT or (self.count == 1 and codec in _STILL_IMAGES)
 
     def frame_rate(self) -> Fraction:
         """The rate of the header if the timestamps agree with it to a frame, else theirs."""

@@ -76,6 +76,15 @@ def test_of_a_damaged_file_the_good_part_is_read(media, file, threads):
 
 
 @pytest.mark.parametrize("file", NOTICED, ids=named)
+@pytest.mark.parametrize("threads", [1, *MANY_THREADS])
+@pytest.mark.filterwarnings("ignore::mvit_video.data.video.errors.DamagedVideoWarning")
+def test_the_good_frames_are_counted(media, file, threads):
+    with open_reader(media.path(file), Decoding(threads=threads)) as video:
+        promised = video.is_trusted
+        assert video.num_frames == (video.expected_frames if promised else len(file.numbers))
+
+
+@pytest.mark.parametrize("file", NOTICED, ids=named)
 def test_damage_is_refused_when_told(media, file):
     with (
         open_reader(media.path(file), Decoding(on_damage="refuse")) as video,
