@@ -7,10 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from kit import colours
 from kit.colours import BLUE, CLASS_NAMES, RED
+from kit.media_damage import harm_file, zeroed
+from kit.videos import write_video
+from PIL import Image
 
 from mvit_video.cli import main
 
@@ -136,6 +140,22 @@ def test_class_names_come_from_the_argument_or_are_numbers_and_it_says_so(predic
     status, _, err = predict("videos/red one.mp4", "--class-names", "kinetics400")
     assert status == 2
     assert "400 class names for a model with 2 classes" in err
+
+
+def test_a_damaged_video_and_a_folder_of_images_are_answered_for(predict, tmp_path):
+    noise = np.random.default_rng(0).integers(-25, 25, (60, 48, 64, 3))
+    pictures = (np.array(RED) + noise).clip(0, 255).astype(np.uint8)
+    damaged = write_video(tmp_path / "damaged.mp4", 60, width=64, height=48, picture=lambda i: pictures[i])
+    harm_file(damaged, zeroed(40, 58))
+    (tmp_path / "frames").mkdir()
+    for number in range(4):
+        Image.new("RGB", (64, 48), BLUE).save(tmp_path / f"frames/{number}.png")
+    status, out, err = predict(str(damaged), str(tmp_path / "frames"), "--top-k", "1")
+    assert status == 0
+    lines = out.splitlines()
+    assert [line.rpartition("%  ")[2] for line in (lines[1], lines[4])] == list(CLASS_NAMES)
+    assert lines[2].startswith("  damaged: good up to frame ")
+    assert "Warning" not in err
 
 
 def test_half_precision_gives_the_same_answer(predict):
