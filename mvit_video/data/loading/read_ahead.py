@@ -31,7 +31,9 @@ class ReadAhead(Iterator[T]):
 
     def __init__(self, items: Iterator[T], depth: int, interrupt: Callable[[], None]) -> None:
         self._shared = _Shared(depth)
-        thread = threading.Thread(target=_make, args=(items, self._shared), name="mvit-video", daemon=True)
+        thread = threading.Thread(
+            target=_make, args=(items, self._shared), name="mvit-video read ahead", daemon=True
+        )
         self._finalizer = weakref.finalize(self, _end, self._shared, thread, interrupt)
         thread.start()
 
@@ -67,7 +69,7 @@ def _make(items: Iterator[object], shared: _Shared) -> None:
 
 def _end(shared: _Shared, thread: threading.Thread, interrupt: Callable[[], None]) -> None:
     shared.is_closed = True
-    if thread.is_alive():
+    if thread.is_alive() and thread is not threading.current_thread():
         interrupt()
         shared.room.release()
         thread.join()

@@ -95,9 +95,8 @@ class ClipReader:
         with open_reader(path, self.decoding) as video:
             frames = _read_frames(video, self.sampling, draw)
             damaged = _damage_of(video, path)
-        clips = [
-            self.transform(frames, self._generator(key, repeat, _SPACE)) for repeat in range(self.repeats)
-        ]
+        generators = [self._generator(key, repeat, _SPACE) for repeat in range(self.repeats)]
+        clips = self.transform.clips(frames, generators)
         return ReadClips(_stack(clips), self._draw_erasures(key, clips[0]), damaged)
 
     def _draw_erasures(self, key: SampleKey, clip_CTSS: torch.Tensor) -> tuple[Erasure | None, ...]:
