@@ -75,16 +75,15 @@ class H264Pictures:
         problem = self._find_mixture(slices, firsts)
         if problem:
             none = np.zeros(self._num_packets, np.bool_)
-            return Pictures(shown, none, none, shown, None, problem)
+            return Pictures(shown, none, none, shown, None, problem=problem)
         heads = _pick([slices], firsts)
         before = _last_reference_before(heads)
-        return Pictures(
-            shown,
-            heads.is_idr,
-            _follows(heads, before, 1 << self._parameters.frame_num_bits),
-            self._output_order(heads, before),
-            self._parameters.max_reordering,
-        )
+        is_complete = _follows(heads, before, 1 << self._parameters.frame_num_bits)
+        order = self._output_order(heads, before)
+        if self._parameters.order_bits is not None:
+            is_complete &= _counts_on(heads, order)
+        is_numbered = self._parameters.order_bits is not None or bool(np.all(heads.is_reference))
+        return Pictures(shown, heads.is_idr, is_complete, order, self._parameters.max_reordering, is_numbered)
 
     def _find_mixture(self, slices: _Slices, firsts: Integers) -> str | None:
         """Why the slices of each packet are not those of one picture, if so."""
@@ -199,6 +198,18 @@ def _last_reference_before(heads: _Slices) -> Integers:
     numbers = np.arange(len(heads.packet))
     latest = np.maximum.accumulate(np.where(heads.is_reference, numbers, 0))
     return np.concatenate([latest[:1], latest[:-1]])
+
+
+def _counts_on(heads: _Slices, order: Integers) -> Flags:
+    """Whether the order count goes on from picture to picture by the same step, 1 or 2."""
+    group = np.cumsum(heads.is_idr)
+    shown = np.lexsort((order, group))
+    steps = np.diff(order[shown])
+    is_within = np.diff(group[shown]) == 0
+    usual = steps[is_within].min(initial=2)
+    counts_on = np.ones(len(order), np.bool_)
+    counts_on[shown[1:]] = ~is_within | (steps == usual)
+    return counts_on
 
 
 def _follows(heads: _Slices, before: Integers, num_frames: int) -> Flags:

@@ -13,9 +13,11 @@ from mvit_video.data.video.bitstreams import BitstreamProblem, Bytes
 from mvit_video.data.video.h264 import H264Pictures
 from mvit_video.data.video.movie_table import MovieTable, read_movie_table
 from mvit_video.data.video.packets import Integers, PacketFacts, PacketTable, Pictures
+from mvit_video.data.video.trust import MOVIE
 from mvit_video.data.video.vp9 import Vp9Pictures
 
 _STRETCH_BYTES = 1 << 22
+_LONG_AGO = 1 << 62  # before all times
 
 
 class StreamKind(NamedTuple):
@@ -88,12 +90,12 @@ class PacketLog:
 
     def add(self, pts: int | None, dts: int | None, *, is_key: bool, data: bytes | None, size: int) -> None:
         """Takes the next packet; ``data`` is only needed if ``wants_data``."""
-        if pts is None or dts is None:
+        if pts is None or (dts is None and self._kind.container == MOVIE):
             self.object_to("a packet has no time")
-        time = dts if pts is None else pts
-        if time is None:
-            time = self._rows[-1][0] if self._rows else 0
-        self._rows.append((time, time if dts is None else dts, size, is_key))
+        before = self._rows[-1] if self._rows else (0, -_LONG_AGO, 0, False)
+        dts = before[1] if dts is None else dts  # Matroska has none, FFmpeg's guesses begin late
+        time = pts if pts is not None else dts if dts > -_LONG_AGO else before[0]
+        self._rows.append((time, dts, size, is_key))
         if data is not None and self._collector is not None:
             self._held.append(data)
             self._held_bytes += size
@@ -144,7 +146,7 @@ def _collector_for(kind: StreamKind) -> PictureCollector | None:
 
 def _unknown(num_packets: int, problem: str) -> Pictures:
     none, zeros = np.zeros(num_packets, np.bool_), np.zeros(num_packets, np.int64)
-    return Pictures(zeros, none, none, zeros, None, problem)
+    return Pictures(zeros, none, none, zeros, None, problem=problem)
 
 
 def _look_into_samples(file: BinaryIO, movie: MovieTable, kind: StreamKind) -> Pictures:

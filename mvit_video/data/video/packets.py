@@ -46,11 +46,11 @@ class Pictures:
         shown: How many pictures the packet makes the decoder give out.
         is_reset: Whether the packet begins with a picture after which nothing before it matters (an H.264
             IDR picture, a VP9 key frame).
-        is_complete: Whether no picture that others refer to is missing between this packet and the one
-            before, by the codec's own numbering (True for codecs without).
+        is_complete: Whether by the pictures' own numbers none is missing between this one and those before.
         order: Where in the output a picture belongs, counted from the last reset.
         max_reordering: How many pictures the stream says can be waiting for an earlier one; None if it does
             not say (then decoders guess, and drop pictures while they guess wrong).
+        is_numbered: Whether every picture missing between two resets would show in ``is_complete``.
         problem: What in the bytes is broken, or of a kind nothing is proven about, in words.
     """
 
@@ -59,6 +59,7 @@ class Pictures:
     is_complete: Flags
     order: Integers
     max_reordering: int | None
+    is_numbered: bool = False
     problem: str | None = None
 
 

@@ -9,12 +9,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mvit_video.data.video.packets import Flags, Integers, PacketFacts, PacketTable, Pictures
+from mvit_video.data.video.packets import Flags, PacketFacts, PacketTable, Pictures
 
 MOVIE = "mov,mp4,m4a,3gp,3g2,mj2"
 CONTAINERS = frozenset({MOVIE, "matroska,webm"})
-NUMBERED_CODECS = frozenset({"h264"})  # whose pictures say if one before them is missing
-CODECS = NUMBERED_CODECS | {"vp9"}
+CODECS = frozenset({"h264", "vp9"})
 
 
 def why_untrusted(facts: PacketFacts) -> str | None:
@@ -30,8 +29,9 @@ def why_untrusted(facts: PacketFacts) -> str | None:
     - no picture that follows a key packet is shown before it, and none that precedes it after;
     - the order of the presentation times is the order of output that the pictures say, and the stream says
       how far it is from the order of decoding;
-    - no picture that others refer to is missing: the numbers of H.264's pictures have no gap; VP9 has none,
-      there the times are evenly spaced, to a tick.
+    - no picture is missing: the times are evenly spaced, to a tick; or (H.264, for variable frame rates) the
+      numbers of the pictures have no gap, and the last picture before a key packet is shown no longer than
+      others are.
     """
     return next(_objections(facts), None)
 
@@ -52,8 +52,8 @@ def _objections(facts: PacketFacts) -> Iterator[str]:
     else:
         yield from _objections_to_pictures(facts.pictures, facts.table)
         yield from _objections_to_times(facts.table, facts.pictures)
-        if facts.codec not in NUMBERED_CODECS and not _is_even(np.sort(facts.table.pts)):
-            yield "its times are uneven, so packets may be missing"
+        if not _is_gapless(facts.table, facts.pictures):
+            yield "its times have gaps, so packets may be missing"
 
 
 def _objections_to_pictures(pictures: Pictures, table: PacketTable) -> Iterator[str]:
@@ -88,12 +88,19 @@ def _objections_to_times(table: PacketTable, pictures: Pictures) -> Iterator[str
         yield f"it does not say that {reordering} pictures are reordered"
 
 
-def _is_even(times: Integers) -> bool:
-    """Whether sorted times are equally far apart, each to a tick."""
+def _is_gapless(table: PacketTable, pictures: Pictures) -> bool:
+    """Whether no packet can be missing, by the times; between key packets the numbers may say so, too."""
+    shown = np.argsort(table.pts, kind="stable")
+    times = table.pts[shown]
     if len(times) < 2:
         return True
     even = times[0] + (times[-1] - times[0]) * np.arange(len(times)) / (len(times) - 1)
-    return bool(np.all(np.abs(times - even) <= 1))
+    if np.all(np.abs(times - even) <= 1):
+        return True
+    steps, ends_group = np.diff(times), pictures.is_reset[shown][1:]
+    if not pictures.is_numbered or np.all(ends_group):
+        return False
+    return bool(steps[ends_group].max(initial=0) <= steps[~ends_group].max() + 1)
 
 
 def _first(where: Flags) -> int:
