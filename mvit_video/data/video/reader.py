@@ -3,6 +3,7 @@
 Axes: N frames, H height, W width, C = 3 colours.
 """
 
+import itertools
 import operator
 import sys
 import warnings
@@ -190,6 +191,16 @@ class VideoReader(ABC):
             if index != shown or image is None:
                 shown, image = index, run.image()
             yield index, image
+
+    def walk(self) -> Iterator[int]:
+        """Decodes every frame to the end and makes no images: yields the index of each as it comes.
+
+        Raises:
+            VideoError: Damage that is refused.
+            IndexContradicted: ``is_trusted`` was wrong; it no longer is. Walk again.
+        """
+        for index, _ in self._positions(itertools.count(), until_end=True):
+            yield index
 
     def close(self) -> None:
         """Frees the decoder; safe to call twice."""
