@@ -199,8 +199,9 @@ class VideoReader(ABC):
             VideoError: Damage that is refused.
             IndexContradicted: ``is_trusted`` was wrong; it no longer is. Walk again.
         """
-        for index, _ in self._positions(itertools.count(), until_end=True):
-            yield index
+        for wanted, (index, _) in enumerate(self._positions(itertools.count(), until_end=True)):
+            if index == wanted:  # the end is the last frame once more
+                yield index
 
     def close(self) -> None:
         """Frees the decoder; safe to call twice."""
