@@ -41,7 +41,7 @@ class _Video(NamedTuple):
 
 def is_frame_list_header(start: str) -> bool:
     """Whether a file that begins like this is a frame list."""
-    return start.split(None, 1)[:1] in (["original_vido_id"], ["original_video_id"])
+    return start.split(None, 2)[:2] in (["original_vido_id", "video_id"], ["original_video_id", "video_id"])
 
 
 def read_frame_list(
@@ -134,7 +134,7 @@ def _labels_by_id(
         return [None] * len(videos), names
     if names is None:
         raise ListError(
-            f"{place}: no labels.json, which numbers the classes; or set DATA.CLASS_NAMES to ssv2"
+            f"{place}: holds no labels.json, which numbers the classes; add it, or set DATA.CLASS_NAMES ssv2"
         )
     numbers: dict[str | None, int | None] = {name: index for index, name in enumerate(names)}
     for video in videos:

@@ -22,7 +22,8 @@ _SPLITS = {"validate": "val", "validation": "val"}
 
 def is_kinetics_header(start: str) -> bool:
     """Whether a file that begins like this is one of Kinetics' csv files."""
-    return _ID in start.split("\n", 1)[0].replace('"', "").lower().split(",")
+    columns = start.split("\n", 1)[0].replace('"', "").lower().split(",")
+    return len(columns) > 1 and _ID in columns
 
 
 def read_kinetics(text: str, source: str, split: str | None = None) -> Annotations:
