@@ -11,7 +11,8 @@ from pathlib import Path
 
 import av
 import numpy as np
-from kit.videos import CELLS, numbered_frame, read_number
+from kit.media_numbers import read_board
+from kit.videos import CELLS, numbered_frame
 
 TOLERANCE = 4  # of 255: what rounding of YUV, chroma and RGB adds up to
 _LUMA = (60, 190)
@@ -33,7 +34,7 @@ class Colours:
         """Reads a picture's number; AssertionError when a colour is off."""
 
         def read(frame_HWC: np.ndarray) -> int:
-            number = read_number(frame_HWC)
+            number = read_board(frame_HWC)
             height, width = frame_HWC.shape[:2]
             expected = self._rgb(*_cells(number))
             for row in range(CELLS):

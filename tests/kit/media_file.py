@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from kit.videos import read_number, write_video
-
-GREY_STEP = 4  # of 255: pictures too small for a board say their number by how light they are
+from kit.media_numbers import read_board
+from kit.videos import write_video
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class MediaFile:
     write: Callable[[Path], Any]
     numbers: tuple[int, ...]
     size: tuple[int, int] = (64, 48)
-    read: Callable[[np.ndarray], int] = read_number
+    read: Callable[[np.ndarray], int] = read_board
     damage: Literal["", "noticed", "silent", "hidden"] = ""
     refused: str = ""
 
@@ -54,7 +53,7 @@ def video(
     *,
     size: tuple[int, int] = (64, 48),
     numbers: tuple[int, ...] | None = None,
-    read: Callable[[np.ndarray], int] = read_number,
+    read: Callable[[np.ndarray], int] = read_board,
     **settings: Any,
 ) -> MediaFile:
     """An undamaged file that ``write_video`` writes; ``settings`` are its arguments."""
@@ -78,15 +77,3 @@ def x265(**params: object) -> dict[str, str]:
 
 def _joined(params: dict[str, object]) -> str:
     return ":".join(f"{name.replace('_', '-')}={value}" for name, value in params.items())
-
-
-def grey_frame(number: int, width: int, height: int) -> np.ndarray:
-    """A plain picture as light as its number (0 to 50)."""
-    return np.full((height, width, 3), 16 + GREY_STEP * number, np.uint8)
-
-
-def read_grey(frame_HWC: np.ndarray) -> int:
-    """The number of a plain picture; AssertionError when it is not plain."""
-    grey = np.asarray(frame_HWC, np.float32)
-    assert np.ptp(grey) < GREY_STEP, grey
-    return round((float(grey.mean()) - 16) / GREY_STEP)

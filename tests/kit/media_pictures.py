@@ -6,7 +6,8 @@ import av
 import numpy as np
 from kit.media_codecs import AV1
 from kit.media_colours import Colours, write_colours
-from kit.media_file import MediaFile, grey_frame, read_grey, video, x264, x265
+from kit.media_file import MediaFile, video, x264, x265
+from kit.media_numbers import grey_frame, read_grey
 from kit.videos import add_video_stream, numbered_frame
 
 _LOSSLESS = {"preset": "ultrafast", "qp": "0"}
