@@ -10,11 +10,9 @@ from mvit_video.data.lists.content import decode, read_bytes
 from mvit_video.data.lists.folders import read_folder
 from mvit_video.data.lists.frame_lists import is_frame_list_header, read_frame_list
 from mvit_video.data.lists.kinetics import is_kinetics_header, read_kinetics
-from mvit_video.data.lists.records import ListError, VideoList, VideoRecord
+from mvit_video.data.lists.records import ListError, VideoList
 from mvit_video.data.lists.ssv2 import read_ssv2
 from mvit_video.data.lists.text_lists import TEXT_FORMATS, read_text_list
-
-__all__ = ["LIST_FORMATS", "ListError", "VideoRecord", "read_list"]
 
 LIST_FORMATS = ("auto", *TEXT_FORMATS, "folders", "kinetics", "ssv2", "frame_list")
 _JSON = re.compile(r'\s*(\[\s*[{\]]|\{\s*["}])')
