@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -70,17 +71,24 @@ def write_colours(
             stream.codec_context.colorspace = _COLORSPACES[colours.matrix]
             stream.codec_context.color_range = 2 if colours.full_range else 1
         for number in range(num_frames):
-            planes = [np.repeat(np.repeat(cell, 12, 0), 16, 1) for cell in _cells(number)]
-            stacked = np.concatenate([planes[0].ravel(), *(plane[::2, ::2].ravel() for plane in planes[1:])])
-            depth = 4 if pix_fmt.endswith("10le") else 1
-            kind = np.uint16 if depth > 1 else np.uint8
-            frame = av.VideoFrame.from_ndarray((stacked * depth).astype(kind).reshape(-1, 64), format=pix_fmt)
+            y, cb, cr = (np.repeat(np.repeat(cell, 12, 0), 16, 1) for cell in _cells(number))
+            frame = av.VideoFrame(64, 48, pix_fmt)
+            for plane, values in zip(frame.planes, (y, cb[::2, ::2], cr[::2, ::2]), strict=True):
+                _fill(plane, values, deep=pix_fmt.endswith("10le"))
             frame.pts, frame.time_base = number, Fraction(1, 25)
             if colours.tagged:
                 frame.colorspace = _COLORSPACES[colours.matrix]
                 frame.color_range = 2 if colours.full_range else 1
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+
+
+def _fill(plane: Any, values: np.ndarray, *, deep: bool) -> None:
+    """Writes the values (8 bits, or that times 4 for 10) into a plane, whose rows may be longer."""
+    rows = (values * 4).astype("<u2").view(np.uint8) if deep else values.astype(np.uint8)
+    buffer = np.zeros((plane.height, plane.line_size), np.uint8)
+    buffer[:, : rows.shape[1]] = rows
+    plane.update(buffer)
 
 
 def _cells(number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

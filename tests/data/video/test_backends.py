@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kit.media import ALL, BY_NAME, WHOLE
+from kit.media import ALL, BY_NAME
 from kit.media_outcomes import installed_backends, outcome
 
 from mvit_video.data import VideoError
@@ -180,8 +180,3 @@ for backend, package in (("decord", "decord"), ("torchcodec", "torchcodec")):
     for backend, line in zip(("decord", "torchcodec"), lines, strict=True):
         assert line.startswith(f"VideoError {path}: ")
         assert f"pip install {backend}, or take backend 'auto'" in line
-
-
-def test_every_file_of_the_kit_has_a_truth():
-    assert all(file.numbers and not file.refused for file in WHOLE)
-    assert all(bool(file.numbers) != bool(file.refused) for file in ALL)
