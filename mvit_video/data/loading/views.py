@@ -11,18 +11,18 @@ import heapq
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from mvit_video.data.augment.placements import place_test_crop
+from mvit_video.data.augment.placements import Box, place_test_crop
 from mvit_video.data.augment.resampling import Resampler
 from mvit_video.data.sampling.clips import FrameIndices
 from mvit_video.data.sampling.view_plan import ViewPlan
 from mvit_video.data.video.errors import Damage, IndexContradicted
-from mvit_video.data.video.reader import VideoFrames
+from mvit_video.data.video.reader import Image, VideoFrames
 
 
 class ClipTimes(NamedTuple):
@@ -116,11 +116,11 @@ def _windows(video: VideoFrames, plan: ViewPlan, every_seconds: float, first: in
     fps = video.fps
     pattern = plan.window_indices(fps)
     step = max(1.0, every_seconds * fps)
-    crops = _resamplers(video, plan)
+    crops = _Crops(video, plan)
     held: dict[int, torch.Tensor] = {}  # what the clips to come need of the frames already seen
     number, start = first, _whole_frames(first * step)
     for index, image in video.stream(_indices_of_clips(pattern, step, first), until_end=True):
-        held[index] = torch.stack([crop(image) for crop in crops])
+        held[index] = torch.stack(crops(image))
         while index >= start + pattern[-1]:
             yield _gather(held, pattern + start, video)
             number, start = number + 1, _whole_frames((number + 1) * step)
@@ -149,16 +149,35 @@ def _whole_frames(position: float) -> int:
     return int(position + 1e-6)
 
 
-def _resamplers(video: VideoFrames, plan: ViewPlan) -> list[Resampler]:
-    """One per spatial crop; a single crop is the centre."""
-    crops = (1,) if plan.spatial_crops == 1 else (0, 1, 2)
-    placements = (
-        place_test_crop(
-            video.height, video.width, short_side=plan.short_side, crop_size=plan.crop_size, crop=crop
-        )
-        for crop in crops
-    )
-    return [Resampler(placement) for placement in placements]
+class _Crops:
+    """The spatial crops of a picture: scaled once together, where they overlap, and then cut apart."""
+
+    def __init__(self, video: VideoFrames, plan: ViewPlan) -> None:
+        sizes = {"short_side": plan.short_side, "crop_size": plan.crop_size}
+        numbers = (1,) if plan.spatial_crops == 1 else (0, 1, 2)  # a single crop is the centre
+        placements = [place_test_crop(video.height, video.width, crop=number, **sizes) for number in numbers]
+        windows = [placement.window for placement in placements]
+        top, left = min(window.top for window in windows), min(window.left for window in windows)
+        height = max(window.top + window.height for window in windows) - top
+        width = max(window.left + window.width for window in windows) - left
+        self._apart: list[Resampler] = []
+        if height * width > sum(window.height * window.width for window in windows):
+            self._apart = [Resampler(placement) for placement in placements]
+        self._together = Resampler(replace(placements[0], window=Box(top, left, height, width)))
+        self._parts = [
+            (
+                slice(window.top - top, window.top - top + window.height),
+                slice(window.left - left, window.left - left + window.width),
+            )
+            for window in windows
+        ]
+
+    def __call__(self, image: Image) -> list[torch.Tensor]:
+        """uint8 (S, S, 3) per crop."""
+        if self._apart:
+            return [resample(image) for resample in self._apart]
+        scaled = self._together(image)
+        return [scaled[part] for part in self._parts]
 
 
 def _decode_clips(video: VideoFrames, plan: ViewPlan, indices: Sequence[FrameIndices]) -> torch.Tensor:
@@ -169,11 +188,11 @@ def _decode_clips(video: VideoFrames, plan: ViewPlan, indices: Sequence[FrameInd
             slots[index].append((view * plan.spatial_crops, time))
     size = plan.crop_size
     num_views = len(indices) * plan.spatial_crops
-    views_VTSSC = torch.empty((num_views, plan.num_frames, size, size, 3), dtype=torch.uint8)
-    crops = _resamplers(video, plan)
+    # NumPy asks for huge pages, PyTorch does not: filling 30 views of 16 frames takes a third of the time.
+    views_VTSSC = torch.from_numpy(np.empty((num_views, plan.num_frames, size, size, 3), np.uint8))
+    crops = _Crops(video, plan)
     for index, image in video.stream(sorted(slots), until_end=True):
-        for number, crop in enumerate(crops):
-            window = crop(image)
+        for number, window in enumerate(crops(image)):
             for view, time in slots.get(index, ()):
                 views_VTSSC[view + number, time] = window
     return views_VTSSC

@@ -20,6 +20,8 @@ from mvit_video.data import (
     normalise,
     open_video,
 )
+from mvit_video.data.augment.placements import place_test_crop
+from mvit_video.data.augment.resampling import Resampler
 from mvit_video.data.video.reader import FramePass, VideoReader
 
 GOLDEN = Path(__file__).parents[2] / "golden/views"
@@ -107,6 +109,23 @@ def test_crops_follow_their_clip_and_lie_along_the_longer_side(tmp_path):
     assert len(clips) == 2
     shades = views[:, :, :, 16, 16].float().mean((1, 2))
     assert shades.tolist() == pytest.approx([60, 120, 180] * 2, abs=4)
+
+
+@pytest.mark.parametrize("size", [(96, 72), (72, 96), (300, 40), (40, 300), (64, 64), (65, 64)])
+def test_three_crops_are_what_each_alone_would_be(tmp_path, size):
+    plan = ViewPlan(2, 2, 1, 3, 32, 48)
+    noise = np.random.default_rng(0).integers(0, 256, (5, size[1], size[0], 3), np.uint8)
+    path = write_video(tmp_path / "v.mp4", 5, width=size[0], height=size[1], picture=noise.__getitem__,
+                       pix_fmt="yuv444p", options={"qp": "0"})  # fmt: skip
+    with open_video(path) as video:
+        views, clips = decode_views(video, plan)
+        frames = video.frames(clips[0].frame_indices)
+    for number in range(3):
+        placement = place_test_crop(size[1], size[0], short_side=48, crop_size=32, crop=number)
+        for time, frame in enumerate(frames):
+            alone = Resampler(placement)(frame)
+            difference = views[number][:, time].permute(1, 2, 0).int() - alone.int()
+            assert difference.abs().max() <= 1
 
 
 def test_positions_are_computed_again_when_the_packets_miscount(tmp_path):
