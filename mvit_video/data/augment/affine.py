@@ -6,7 +6,7 @@ pixels as the rows of a table and frames and colours as its columns, that is one
 
 Source: PIL Image.transform(AFFINE) and Image.rotate, whose bicubic kernel has a = -1 (torch's has -0.75);
 timm data/auto_augment.py (rotate, shear_x, shear_y, translate_x_rel, translate_y_rel).
-Axes: T frames, C = 3 colours, H height, W width, N = H * W pixels, K source pixels of one.
+Axes: N pixels, P planes (one colour of one frame), K source pixels of a pixel.
 """
 
 import math
@@ -16,46 +16,55 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-NAMES = ("rotate", "shear_x", "shear_y", "translate_x", "translate_y")
-FILL = 128  # SlowFast gives RandAugment no mean colour, so timm's default stands
+from mvit_video.data.augment.operation import GEOMETRIC, Operation, Part
+from mvit_video.data.augment.placements import Box
 
+NAMES = GEOMETRIC
+FILL = 128  # SlowFast gives RandAugment no mean colour, so timm's default stands
 _BLOCK = 12288  # pixels
 _ROUNDING = 3e-4
 
 Matrix = tuple[float, float, float, float, float, float]
 
 
-def transform(clip_TCHW: torch.Tensor, name: str, value: float, *, bicubic: bool) -> torch.Tensor:
-    """The clip rotated, sheared or translated, grey where it was moved away: uint8 (T, 3, H, W).
+def reads(operation: Operation, box: Box, size: tuple[int, int]) -> Box:
+    """What of the picture must be known to make ``box`` of it."""
+    a, b, c, d, e, f = _matrix(operation, size)
+    corners = [(box.left + x, box.top + y) for x in (0, box.width) for y in (0, box.height)]
+    left, width = _reach([a * x + b * y + c for x, y in corners], size[1])
+    top, height = _reach([d * x + e * y + f for x, y in corners], size[0])
+    return Box(top, left, height, width)
 
-    Args:
-        clip_TCHW: uint8 (T, 3, H, W), contiguous, on the CPU.
-        name: One of ``NAMES``.
-        value: Degrees, slope or share of the side, as ``Operation`` has it.
-        bicubic: Interpolate from 4 x 4 pixels, rather than 2 x 2.
-    """
-    height, width = clip_TCHW.shape[2:]
-    if name == "rotate" and value % 360 == 0:
-        return clip_TCHW
-    matrix = _matrix(name, value, height, width)
-    planes = clip_TCHW.view(-1, height * width).numpy()
-    pixels = np.empty((height * width + 1, len(planes)), np.float32)
-    pixels[:-1], pixels[-1] = planes.T, FILL
-    table = torch.from_numpy(pixels)
-    moved = np.empty_like(planes)
-    step = max(1, _BLOCK // width)
-    for top in range(0, height, step):  # in blocks that stay in the processor's cache
-        rows = np.arange(top, min(top + step, height))
-        sources_NK, weights_NK = _taps(matrix, rows, height, width, bicubic)
+
+def _reach(sources: list[float], size: int) -> tuple[int, int]:
+    """First and number of the pixels along one axis that are read for sources between these."""
+    first, last = math.floor(min(sources)) - 2, math.floor(max(sources)) + 2
+    first, last = (min(max(place, 0), size - 1) for place in (first, last))
+    return first, last - first + 1
+
+
+def apply(operation: Operation, part: Part, box: Box) -> Part:
+    """``box`` of the picture after the operation, grey where pixels have moved away."""
+    planes_PN = part.planes.reshape(len(part.planes) * 3, -1)
+    pixels_NP = np.empty((planes_PN.shape[1] + 1, len(planes_PN)), np.float32)
+    pixels_NP[:-1], pixels_NP[-1] = planes_PN.T, FILL
+    table = torch.from_numpy(pixels_NP)
+    moved_PN = np.empty((len(planes_PN), box.height * box.width), np.uint8)
+    step = max(1, _BLOCK // box.width)
+    for first in range(0, box.height, step):  # in blocks that stay in the processor's cache
+        rows = min(step, box.height - first)
+        sources_NK, weights_NK = _taps(operation, part, Box(box.top + first, box.left, rows, box.width))
         sums = F.embedding_bag(sources_NK, table, per_sample_weights=weights_NK, mode="sum")
         # PIL cuts fractions off; in float32 whole numbers may come out a little too small.
-        moved_NP = sums.add_(_ROUNDING).clamp_(0, 255).to(torch.uint8)
-        moved[:, top * width : (top + len(rows)) * width] = moved_NP.numpy().T
-    return torch.from_numpy(moved).view(clip_TCHW.shape)
+        values = sums.add_(_ROUNDING).clamp_(0, 255).to(torch.uint8).numpy()
+        moved_PN[:, first * box.width : (first + rows) * box.width] = values.T
+    return Part(moved_PN.reshape(-1, 3, box.height, box.width), box, part.size)
 
 
-def _matrix(name: str, value: float, height: int, width: int) -> Matrix:
+def _matrix(operation: Operation, size: tuple[int, int]) -> Matrix:
     """(a, b, c, d, e, f): the source of pixel centre (x, y) is (a x + b y + c, d x + e y + f)."""
+    name, value = operation.name, operation.value
+    height, width = size
     if name == "rotate":
         angle = -math.radians(value % 360)
         # Rounded and added up as in Image.rotate: on the border the last bit decides what is outside.
@@ -68,23 +77,25 @@ def _matrix(name: str, value: float, height: int, width: int) -> Matrix:
     return (1.0, shear_x, left, shear_y, 1.0, up)
 
 
-def _taps(
-    matrix: Matrix, rows: NDArray[np.int64], height: int, width: int, bicubic: bool
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Which pixels the pixels of these rows are made of, int32 (N, K), and their weights, float32 (N, K)."""
-    a, b, c, d, e, f = matrix
-    y, x = np.repeat(rows + 0.5, width), np.tile(np.arange(width) + 0.5, len(rows))
+def _taps(operation: Operation, part: Part, box: Box) -> tuple[torch.Tensor, torch.Tensor]:
+    """Which pixels of ``part`` those of ``box`` are made of, int32 (N, K), and their weights, float32."""
+    a, b, c, d, e, f = _matrix(operation, part.size)
+    height, width = part.size
+    x = np.tile(np.arange(box.left, box.left + box.width) + 0.5, box.height)
+    y = np.repeat(np.arange(box.top, box.top + box.height) + 0.5, box.width)
     source_x, source_y = a * x + b * y + c, d * x + e * y + f
     outside = (source_x < 0) | (source_x >= width) | (source_y < 0) | (source_y >= height)
-    columns = _taps_along(source_x, width, bicubic)
-    lines = [(line * width, weight) for line, weight in _taps_along(source_y, height, bicubic)]
+    bicubic = operation.interpolation == "bicubic"
+    columns, lines = _taps_along(source_x, width, bicubic), _taps_along(source_y, height, bicubic)
+    first = part.box.top * part.box.width + part.box.left
+    lines = [(line * part.box.width - first, weight) for line, weight in lines]
     sources = np.empty((len(x), len(lines) * len(columns)), np.int32)
     weights = np.empty(sources.shape, np.float32)
     pairs = [(line, column) for line in lines for column in columns]
     for place, ((line, line_weight), (column, column_weight)) in enumerate(pairs):
         np.add(line, column, out=sources[:, place])
         np.multiply(line_weight, column_weight, out=weights[:, place])
-    sources[outside], weights[outside] = height * width, 1 / len(pairs)
+    sources[outside], weights[outside] = part.box.height * part.box.width, 1 / len(pairs)
     return torch.from_numpy(sources), torch.from_numpy(weights)
 
 

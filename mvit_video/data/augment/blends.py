@@ -7,8 +7,10 @@ Axes: T frames, C = 3 colours, H height, W width.
 """
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
+
+from mvit_video.data.augment.operation import Operation, Part
+from mvit_video.data.augment.placements import Box
 
 
 def blend_values(poorer: ArrayLike, values: ArrayLike, factor: float) -> NDArray[np.uint8]:
@@ -60,10 +62,19 @@ _BLENDS = {"colour": _colour, "sharpness": _sharpness}
 NAMES = tuple(_BLENDS)
 
 
-def blend(clip_TCHW: torch.Tensor, name: str, factor: float) -> torch.Tensor:
-    """Every frame blended with its poorer version: uint8 (T, 3, H, W)."""
-    frames = clip_TCHW.numpy()
-    found = np.empty_like(frames)
-    for frame, place in zip(frames, found, strict=True):
-        place[:] = _BLENDS[name](frame, factor)
-    return torch.from_numpy(found)
+def reads(operation: Operation, box: Box, size: tuple[int, int]) -> Box:
+    """What of the picture must be known to make ``box`` of it: for sharpness, the pixels around it too."""
+    if operation.name != "sharpness":
+        return box
+    top, left = max(box.top - 1, 0), max(box.left - 1, 0)
+    bottom, right = min(box.top + box.height + 1, size[0]), min(box.left + box.width + 1, size[1])
+    return Box(top, left, bottom - top, right - left)
+
+
+def apply(operation: Operation, part: Part, box: Box) -> Part:
+    """``box`` of the picture after the operation."""
+    planes = part.planes
+    found = np.empty_like(planes)
+    for frame, place in zip(planes, found, strict=True):
+        place[:] = _BLENDS[operation.name](frame, operation.value)
+    return Part(found, part.box, part.size).cut(box)

@@ -6,7 +6,7 @@ torchvision ColorJitter.
 
 import numpy as np
 
-from mvit_video.data.augment.operations import Operation
+from mvit_video.data.augment.operation import Operation
 
 
 def draw_colour_jitter(strength: float, generator: np.random.Generator) -> tuple[Operation, ...]:

@@ -1,65 +1,48 @@
-"""Operations on the pixels of a clip, as PIL does them to a picture: the same for all frames.
+"""Operations one after the other, each on no more than the following ones read of it.
 
-Clips are planar, uint8 (T, 3, H, W), on the CPU. Operations that change each value by itself are tables
-(``tones``), colour and sharpness blend two pictures (``blends``), the rest move pixels (``affine``).
+As PIL does them to a picture, the same for all frames of a clip: those that change each value by itself are
+tables (``tones``), colour and sharpness blend two pictures (``blends``), the rest move pixels (``affine``).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 
 from mvit_video.data.augment import affine, blends, tones
+from mvit_video.data.augment.operation import Operation, Part
+from mvit_video.data.augment.placements import Box
 
-Interpolation = Literal["bilinear", "bicubic"]
-GEOMETRIC = affine.NAMES
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One operation with its drawn strength.
-
-    Args:
-        name: auto_contrast, equalize, invert (no value); posterize (bits kept); solarize (threshold, 0 to
-            256); solarize_add (added below 128); brightness, contrast, colour, sharpness (factor, 1: as it
-            is); rotate (degrees counter-clockwise), shear_x, shear_y (slope), translate_x, translate_y (share
-            of the width or height that pixels move to the left or up).
-        value: That number; 0 where there is none.
-        interpolation: Of the geometric operations.
-    """
-
-    name: str
-    value: float = 0.0
-    interpolation: Interpolation = "bicubic"
+# Which module does an operation.
+KINDS = {name: kind for kind in (tones, blends, affine) for name in kind.NAMES}
 
 
-def apply_operations(operations: Sequence[Operation], clip_TCHW: torch.Tensor) -> torch.Tensor:
-    """The clip after all operations in order.
+def apply_operations(
+    operations: Sequence[Operation],
+    frames_THWC: Sequence[NDArray[np.uint8]] | NDArray[np.uint8],
+    box: Box | None = None,
+) -> NDArray[np.uint8]:
+    """The frames after all operations in order.
 
     Args:
         operations: With their strengths.
-        clip_TCHW: uint8 (T, 3, H, W), on the CPU. It is not changed.
+        frames_THWC: T frames of one size, each uint8 (H, W, 3). They are not changed.
+        box: The part of the result that is wanted; the whole by default.
 
     Returns:
-        uint8 (T, 3, H, W).
+        That part: uint8 (T, height, width, 3).
 
     Raises:
         ValueError: There is no operation of this name.
     """
-    clip_TCHW = clip_TCHW.contiguous()
+    unknown = next((operation.name for operation in operations if operation.name not in KINDS), None)
+    if unknown is not None:
+        raise ValueError(f"there is no operation {unknown!r}, expected one of {', '.join(KINDS)}")
+    height, width = frames_THWC[0].shape[:2]
+    made = [box or Box(0, 0, height, width)]
+    for operation in reversed(operations):
+        made.append(KINDS[operation.name].reads(operation, made[-1], (height, width)))
+    part = Part.of(frames_THWC, made.pop())
     for operation in operations:
-        clip_TCHW = _apply(operation, clip_TCHW)
-    return clip_TCHW
-
-
-def _apply(operation: Operation, clip_TCHW: torch.Tensor) -> torch.Tensor:
-    name, value = operation.name, operation.value
-    if name in tones.TABLES:
-        return tones.look_up(clip_TCHW, tones.TABLES[name](clip_TCHW, value))
-    if name in affine.NAMES:
-        return affine.transform(clip_TCHW, name, value, bicubic=operation.interpolation == "bicubic")
-    if name in blends.NAMES:
-        return blends.blend(clip_TCHW, name, value)
-    known = ", ".join((*tones.TABLES, *affine.NAMES, *blends.NAMES))
-    raise ValueError(f"there is no operation {name!r}, expected one of {known}")
+        part = KINDS[operation.name].apply(operation, part, made.pop())
+    return part.frames()

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mvit_video.data.augment.operations import GEOMETRIC, Interpolation, Operation
+from mvit_video.data.augment.operation import GEOMETRIC, Interpolation, Operation
 
 _LEVELS = 10  # magnitudes are tenths of an operation's range
 

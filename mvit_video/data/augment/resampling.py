@@ -15,29 +15,36 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mvit_video.data.augment.placements import Placement
+from mvit_video.data.augment.placements import Box, Placement
 
 
 class Resampler:
-    """Cuts and scales pictures of one size as a ``Placement`` says, computing only the kept window."""
+    """Cuts and scales pictures of one size as a ``Placement`` says, computing only the kept window.
+
+    Attributes:
+        reads: The part of the picture that the window is made of.
+    """
 
     def __init__(self, placement: Placement) -> None:
         region, window = placement.region, placement.window
         self._flip = placement.flip
         self._scale: _FixedPoint | _Float | None = None
         if placement.scaled == (region.height, region.width):
-            self._top, self._left = region.top + window.top, region.left + window.left
-            self._bottom, self._right = self._top + window.height, self._left + window.width
+            self.reads = Box(region.top + window.top, region.left + window.left, window.height, window.width)
             return
         self._scale = _FixedPoint(placement) if _has_fixed_point() else _Float(placement)
         rows, columns = self._scale.rows, self._scale.columns
-        self._top, self._bottom = region.top + rows.start, region.top + rows.stop
-        self._left, self._right = region.left + columns.start, region.left + columns.stop
+        top, left = region.top + rows.start, region.left + columns.start
+        self.reads = Box(top, left, rows.stop - rows.start, columns.stop - columns.start)
 
     def __call__(self, frame_HWC: NDArray[np.uint8]) -> torch.Tensor:
         """The window of one picture: uint8 (H, W, 3)."""
-        part = frame_HWC[self._top : self._bottom, self._left : self._right]
-        window = torch.from_numpy(part) if self._scale is None else self._scale(part)
+        box = self.reads
+        return self.of_part(frame_HWC[box.top : box.top + box.height, box.left : box.left + box.width])
+
+    def of_part(self, part_HWC: NDArray[np.uint8]) -> torch.Tensor:
+        """The window, out of what is read of the picture alone: uint8 (H, W, 3)."""
+        window = torch.from_numpy(part_HWC) if self._scale is None else self._scale(part_HWC)
         return window.flip(1) if self._flip else window
 
 

@@ -16,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 
 from mvit_video.data.augment.colour_jitter import draw_colour_jitter
-from mvit_video.data.augment.operations import Operation, apply_operations
+from mvit_video.data.augment.operation import Operation
+from mvit_video.data.augment.operations import apply_operations
 from mvit_video.data.augment.placements import Box, Placement, draw_region, scale_short_side
 from mvit_video.data.augment.rand_augment import RandAugment
 from mvit_video.data.augment.resampling import Resampler
@@ -106,17 +107,19 @@ class TrainTransform:
         Returns:
             A clip per generator: uint8 (3, T, S, S), laid out channels last.
         """
-        if not self.changes_colours:
-            height, width = frames_THWC[0].shape[:2]
-            return [_cut(frames_THWC, self.draw(height, width, generator)) for generator in generators]
-        whole_TCHW = _scaled_down(frames_THWC, self.jitter_scales[0])
-        height, width = whole_TCHW.shape[2:]
+        if self.changes_colours:
+            frames_THWC = _scaled_down(frames_THWC, self.jitter_scales[0])
+        height, width = frames_THWC[0].shape[:2]
         clips = []
         for generator in generators:
             operations = self.draw_operations(generator)
-            changed_TCHW = apply_operations(operations, whole_TCHW)
-            frames = changed_TCHW.permute(0, 2, 3, 1).contiguous().numpy()
-            clips.append(_cut(frames, self.draw(height, width, generator)))
+            resampler = Resampler(self.draw(height, width, generator))
+            if operations:
+                parts = apply_operations(operations, frames_THWC, resampler.reads)
+                windows = [resampler.of_part(part) for part in parts]
+            else:
+                windows = [resampler(frame) for frame in frames_THWC]
+            clips.append(torch.stack(windows).permute(3, 0, 1, 2))
         return clips
 
     def _draw_jittered(self, height: int, width: int, generator: np.random.Generator) -> Placement:
@@ -134,18 +137,11 @@ class TrainTransform:
 
 def _scaled_down(
     frames_THWC: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], short_side: int
-) -> torch.Tensor:
-    """The frames with a short side of no more than this many pixels: uint8 (T, 3, H, W)."""
+) -> Sequence[NDArray[np.uint8]] | NDArray[np.uint8]:
+    """The frames with a short side of no more than this many pixels, each uint8 (H, W, 3)."""
     height, width = frames_THWC[0].shape[:2]
-    size = scale_short_side(height, width, min(height, width, short_side))
+    if min(height, width) <= short_side:
+        return frames_THWC
+    size = scale_short_side(height, width, short_side)
     resampler = Resampler(Placement(Box(0, 0, height, width), size, Box(0, 0, *size)))
-    scaled_TCHW = torch.empty((len(frames_THWC), 3, *size), dtype=torch.uint8)
-    for place, frame in zip(scaled_TCHW, frames_THWC, strict=True):
-        place.copy_(resampler(frame).permute(2, 0, 1))
-    return scaled_TCHW
-
-
-def _cut(frames_THWC: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], placement: Placement) -> torch.Tensor:
-    """The windows of all frames: uint8 (3, T, S, S), laid out channels last."""
-    resampler = Resampler(placement)
-    return torch.stack([resampler(frame) for frame in frames_THWC]).permute(3, 0, 1, 2)
+    return [resampler(frame).numpy() for frame in frames_THWC]

@@ -123,8 +123,7 @@ def test_pictures_are_scaled_down_changed_then_cut():
     operations = changes.draw(generator)
     assert len(operations) == 3
     whole = Resampler(Placement(Box(0, 0, 120, 90), (80, 60), Box(0, 0, 80, 60)))
-    small_TCHW = torch.stack([whole(frame) for frame in frames]).permute(0, 3, 1, 2)
-    changed_THWC = apply_operations(operations, small_TCHW).permute(0, 2, 3, 1).numpy()
+    changed_THWC = apply_operations(operations, [whole(frame).numpy() for frame in frames])
     resampler = Resampler(transform.draw(80, 60, generator))
     expected = torch.stack([resampler(frame) for frame in changed_THWC]).permute(3, 0, 1, 2)
     assert torch.equal(found, expected)
