@@ -61,39 +61,43 @@ class ManyBits:
         count, self._length = headers_MK.shape
         padded_MK = np.zeros((count, self._length + _WORD_BYTES), np.uint8)
         padded_MK[:, : self._length] = headers_MK
-        self._flat = padded_MK.ravel()
+        places = max(0, padded_MK.size - _WORD_BYTES + 1)
+        self._words = np.ndarray((places,), ">u8", padded_MK, strides=(1,))  # one from each byte on
         self._rows_M = np.arange(count, dtype=np.int64) * padded_MK.shape[1]
         self._bit_M = np.zeros(count, np.int64)
 
     def read(self, count: int, where_M: Flags | None = None) -> Integers:
-        """The next ``count`` (at most 24) bits of each header, or of those in ``where_M`` (the others: 0)."""
-        value_M = self._peek() >> (32 - count) if count else np.zeros_like(self._bit_M)
+        """The next ``count`` (at most 32) bits of each header, or of those in ``where_M`` (the others: 0)."""
+        value_M = (self._peek() >> np.uint64(64 - count)).astype(np.int64)
         if where_M is None:
             self._bit_M += count
             return value_M
         self._bit_M += count * where_M
-        return np.where(where_M, value_M, 0)
+        return value_M * where_M
 
     def read_golomb(self, where_M: Flags | None = None) -> Integers:
         """The next unsigned Exp-Golomb code of each header; -1 where it is longer than any sensible one."""
         word_M = self._peek()
-        _, bits_M = np.frexp(word_M.astype(np.float64))  # how many bits are left without the leading zeros
-        zeros_M = 32 - bits_M.astype(np.int64)
+        top_M = (word_M >> np.uint64(32)).astype(np.float64)
+        _, exponents_M = np.frexp(top_M)  # how many bits are left without the leading zeros
+        zeros_M = 32 - exponents_M.astype(np.int64)
         is_sane_M = zeros_M <= _LONGEST_CODE
-        zeros_M = np.where(is_sane_M, zeros_M, 0)
-        self._bit_M += zeros_M if where_M is None else zeros_M * where_M
-        value_M = (self._peek() >> (31 - zeros_M)) - 1
-        self._bit_M += zeros_M + 1 if where_M is None else (zeros_M + 1) * where_M
-        value_M = np.where(is_sane_M, value_M, -1)
-        return value_M if where_M is None else np.where(where_M, value_M, 0)
+        zeros_M *= is_sane_M
+        value_M = (word_M >> (63 - 2 * zeros_M).astype(np.uint64)).astype(np.int64) - 1
+        value_M[~is_sane_M] = -1
+        length_M = 2 * zeros_M + 1
+        if where_M is None:
+            self._bit_M += length_M
+            return value_M
+        self._bit_M += length_M * where_M
+        return value_M * where_M
 
-    def _peek(self) -> Integers:
-        """The next 32 bits of each header."""
+    def _peek(self) -> NDArray[np.uint64]:
+        """The next bits of each header, from the top of a word of 64; at least 57 of them."""
         byte_M = self._rows_M + np.minimum(self._bit_M >> 3, self._length)
-        word_M = np.zeros(len(byte_M), np.int64)
-        for place in range(5):
-            word_M = word_M << 8 | self._flat[byte_M + place]
-        return word_M >> (8 - (self._bit_M & 7)) & 0xFFFFFFFF
+        shift_M = (self._bit_M & 7).astype(np.uint64)
+        word_M: NDArray[np.uint64] = self._words[byte_M].astype(np.uint64) << shift_M
+        return word_M
 
 
 def take_windows(data: Bytes, starts_M: Integers, length: int) -> Bytes:

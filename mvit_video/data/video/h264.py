@@ -83,7 +83,15 @@ class H264Pictures:
         if self._parameters.order_bits is not None:
             is_complete &= _counts_on(heads, order)
         is_numbered = self._parameters.order_bits is not None or bool(np.all(heads.is_reference))
-        return Pictures(shown, heads.is_idr, is_complete, order, self._parameters.max_reordering, is_numbered)
+        return Pictures(
+            shown,
+            heads.is_idr,
+            is_complete,
+            order,
+            self._parameters.max_reordering,
+            is_numbered=is_numbered,
+            is_disposable=~heads.is_reference,
+        )
 
     def _find_mixture(self, slices: _Slices, firsts: Integers) -> str | None:
         """Why the slices of each packet are not those of one picture, if so."""

@@ -51,6 +51,7 @@ class Pictures:
         max_reordering: How many pictures the stream says can be waiting for an earlier one; None if it does
             not say (then decoders guess, and drop pictures while they guess wrong).
         is_numbered: Whether every picture missing between two resets would show in ``is_complete``.
+        is_disposable: Whether nothing else depends on the packet, so that decoders may leave it out.
         problem: What in the bytes is broken, or of a kind nothing is proven about, in words.
     """
 
@@ -60,6 +61,7 @@ class Pictures:
     order: Integers
     max_reordering: int | None
     is_numbered: bool = False
+    is_disposable: Flags | None = None
     problem: str | None = None
 
 

@@ -35,6 +35,8 @@ class PyavPass(FramePass):
         self.is_stale = False
         self.index = index
         self._is_lost = False  # between frames, until one says where it is
+        self._wanted = 0  # the frame it is on its way to
+        self._left_out: set[int] = set()  # frames on this way that nobody needs
         self._frame: av.VideoFrame | None = None
         self._first_packet: tuple[int | None, int | None, int] | None = None
         self._reformatter = VideoReformatter()
@@ -128,26 +130,32 @@ class PyavPass(FramePass):
 
     def _follow(self, index: SeekIndex, frame_number: int) -> None:
         """Moves by an index, and holds every frame against it."""
+        self._wanted = frame_number
         try:
             target = index.find_shortcut(None if self._is_lost else self.position, frame_number)
             if target is not None:
                 self._container.seek(target, stream=self._stream, backward=True)
                 self._frames = self._whole_frames()
+                self._left_out.clear()
                 self._is_lost = True
             while self._is_lost or self.position < frame_number:
-                self._step(index, frame_number)
+                self._step(index)
         except (DamageFound, *_ERRORS) as error:
             raise IndexContradicted(_reason(error)) from error
 
-    def _step(self, index: SeekIndex, last: int) -> None:
+    def _step(self, index: SeekIndex) -> None:
         frame = next(self._frames, None)
         if frame is None:
             raise IndexContradicted("it ends early")
         found = index.frame_at(frame.pts)
         if self._is_lost:
-            fits = found is not None and found <= last and index.is_key(found)
+            fits = found is not None and found <= self._wanted and index.is_key(found)
         else:
-            fits = found == self.position + 1
+            expected = self.position + 1
+            while expected in self._left_out:
+                self._left_out.remove(expected)
+                expected += 1
+            fits = found == expected
         if found is None or not fits:
             raise IndexContradicted(f"a frame with time {frame.pts} comes after frame {self.position}")
         self._frame, self.position, self._is_lost = frame, found, False
@@ -176,11 +184,23 @@ class PyavPass(FramePass):
 
     def _decoded_frames(self) -> Iterator[av.VideoFrame]:
         for packet in self._packets():
+            if self._leaves_out(packet):
+                continue
             try:
                 frames = self._stream.decode(packet)
             except _ERRORS as error:
                 raise DamageFound(_reason(error)) from error
             yield from frames
+
+    def _leaves_out(self, packet: Any) -> bool:
+        """Whether a packet is passed over on the way to the wanted frame."""
+        if self.index is None or packet is None:
+            return False
+        frame = self.index.frame_at(packet.pts)
+        if frame is None or frame >= self._wanted or not self.index.may_be_left_out(frame):
+            return False
+        self._left_out.add(frame)
+        return True
 
     def _packets(self) -> Iterator[Any]:
         """All packets and one to drain the decoder; where reading fails, that one, and then the damage."""

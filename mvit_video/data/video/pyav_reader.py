@@ -105,7 +105,7 @@ class PyavReader(VideoReader):
             self._facts = self._find_facts()
             self._objection = why_untrusted(self._facts)
             if self._objection is None:
-                self._index = SeekIndex(self._facts.table, by_dts=self._facts.container == MOVIE)
+                self._index = SeekIndex(self._facts)
             if isinstance(self._idle, PyavPass):
                 self._idle.index = self._index
         return self._facts
