@@ -2,12 +2,13 @@
 
 import argparse
 
-from mvit_video.cli.data import make_list
+from mvit_video.cli.data import check, make_list
 from mvit_video.cli.parsing import Parser
 
 _EPILOG = """examples:
   mvit-video data make-list folders --videos clips --output clips.list
   mvit-video data make-list kinetics400 --annotations train.csv --videos k400/train --output train.list
+  mvit-video data check train.list --clip 16x4 --clean train.clean.list
 """
 
 
@@ -19,4 +20,4 @@ def add_parser(verbs: "argparse._SubParsersAction[Parser]") -> None:
         description="Make lists of videos, check them, and look at what the network will see.",
         epilog=_EPILOG,
     )
-    parser.add_verbs((make_list,))
+    parser.add_verbs((make_list, check))
