@@ -90,7 +90,8 @@ class _FixedPoint:
         self._factors = (scaled[0] / region.height, scaled[1] / region.width)
 
     def __call__(self, part_HWC: NDArray[np.uint8]) -> torch.Tensor:
-        picture_1CHW = torch.from_numpy(np.ascontiguousarray(part_HWC)[None]).permute(0, 3, 1, 2)
+        # The batch axis is torch's: NumPy's has a stride of 0, which does not count as channels last.
+        picture_1CHW = torch.from_numpy(np.ascontiguousarray(part_HWC))[None].permute(0, 3, 1, 2)
         # What F.interpolate calls; that would round the sizes down once more.
         scaled_1CHW = torch.ops.aten.upsample_bilinear2d(
             picture_1CHW, (self.rows.total, self.columns.total), False, *self._factors
