@@ -15,7 +15,8 @@ TRACEBACK_VARIABLE = "MVIT_VIDEO_TRACEBACK"
 
 _EPILOG = f"""examples:
   mvit-video predict holiday.mp4 --model mvitv2_s_16x4.k400
-  mvit-video train --cfg mine.yaml DATA.PATH_TO_DATA_DIR lists OUTPUT_DIR out
+  mvit-video data make-list folders --videos clips --output train.list --val-output val.list
+  mvit-video train --cfg mine.yaml DATA.TRAIN_LIST train.list DATA.VAL_LIST val.list OUTPUT_DIR out
   mvit-video test --cfg K400/MVITv2_S_16x4 DATA.PATH_TO_DATA_DIR lists TEST.CHECKPOINT_FILE_PATH FILE
   mvit-video doctor
 

@@ -12,6 +12,7 @@ VIDEO_SUFFIXES = (
     ".ogv", ".ts", ".webm", ".wmv",
 )  # fmt: skip
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
+_SUFFIXES = frozenset(VIDEO_SUFFIXES)
 _PROGRESS_EVERY = 5000  # files
 
 
@@ -35,7 +36,7 @@ def join_prefix(prefix: str, path: str) -> str:
 
 def looks_like_video(name: str) -> bool:
     """Whether a file's name ends like a video's."""
-    return os.path.splitext(name)[1].lower() in VIDEO_SUFFIXES
+    return os.path.splitext(name)[1].lower() in _SUFFIXES
 
 
 def find_videos(folder: str | os.PathLike[str]) -> list[str]:
@@ -80,7 +81,7 @@ def scan_for(
         with _entries(folders.pop()) as entries:
             for entry in entries:
                 stem, dot, suffix = entry.name.rpartition(".")
-                is_file = bool(dot) and f".{suffix.lower()}" in VIDEO_SUFFIXES and entry.is_file()
+                is_file = dot + suffix.lower() in _SUFFIXES and entry.is_file()
                 if not is_file and (entry.name.startswith(".") or not entry.is_dir()):
                     continue
                 name = identify(stem if is_file else entry.name)

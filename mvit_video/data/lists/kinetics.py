@@ -8,7 +8,8 @@ Source: the annotation files and names at github.com/cvdfoundation/kinetics-data
 """
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 
 from mvit_video.data.lists.annotations import Annotations
 from mvit_video.data.lists.records import ListError
@@ -42,43 +43,65 @@ def read_kinetics(text: str, source: str, split: str | None = None) -> Annotatio
     missing = [name for name in (_ID, *_TIMES) if name not in header]
     if missing:
         raise ListError(f"{source}:1: no column {missing[0]}, expected the official header {_HEADER}")
-    numbered = [(line, row) for line, row in enumerate(reader, 2) if row]
-    for line, row in numbered:
-        if len(row) != len(header):
-            raise ListError(
-                f"{source}:{line}: found {len(row)} columns, expected {len(header)} as in the header "
-                "(a name with a comma needs quotes)"
-            )
-    if "split" in header:
-        numbered = _of_one_split(numbered, header.index("split"), split, source)
-    if not numbered:
+    columns, lines = _columns(reader, header, source)
+    if "split" in columns:
+        kept = _rows_of_split(columns["split"], split, lines, source)
+        if kept is not None:
+            lines = [lines[place] for place in kept]
+            columns = {name: [column[place] for place in kept] for name, column in columns.items()}
+    if not lines:
         raise ListError(f"{source}: has a header, and no videos below it")
-    lines = [line for line, _ in numbered]
-    columns = dict(zip(header, zip(*(row for _, row in numbered), strict=True), strict=True))
     starts, ends = (_seconds(columns[name], name, source, lines) for name in _TIMES)
     videos = _ids(columns[_ID], source, lines)
     names = [f"{video}_{start:06d}_{end:06d}" for video, start, end in zip(videos, starts, ends, strict=True)]
-    classes = [label.strip().strip('"') or None for label in columns.get("label", ("",) * len(names))]
-    return Annotations(source, names, classes, lines, ".mp4", _identifier(names), None, _HINT)
+    labels = columns.get("label", ("",) * len(names))
+    spelled = {label: label.strip().strip('"') or None for label in set(labels)}
+    return Annotations(
+        source, names, [spelled[label] for label in labels], lines, ".mp4", _identifier(names), None, _HINT
+    )
 
 
-def _of_one_split(
-    numbered: list[tuple[int, list[str]]], column: int, chosen: str | None, source: str
-) -> list[tuple[int, list[str]]]:
-    found: dict[str, int] = {}
-    for line, row in numbered:
-        found.setdefault(_split_name(row[column]), line)
-    if chosen is not None and _split_name(chosen) not in found:
-        raise ListError(f"{source}: has no rows of the split {chosen!r}, only {', '.join(found)}")
-    if chosen is None and len(found) > 1:
-        one, other = list(found)[:2]
+def _columns(
+    rows: Iterable[list[str]], header: Sequence[str], source: str
+) -> tuple[dict[str, Sequence[str]], Sequence[int]]:
+    """The columns by name, and the line of each of their rows."""
+    lengths: list[int] = []
+
+    def counted() -> Iterator[list[str]]:
+        for row in rows:
+            lengths.append(len(row))
+            yield row
+
+    # One flat list: hundreds of thousands of small ones would keep the garbage collector busy.
+    fields = list(chain.from_iterable(counted()))
+    wrong = set(lengths) - {0, len(header)}
+    if wrong:
+        line, length = next((line, length) for line, length in enumerate(lengths, 2) if length in wrong)
         raise ListError(
-            f"{source}:{found[other]}: the split is {other!r}, and {one!r} above; training and validation "
+            f"{source}:{line}: found {length} columns, expected {len(header)} as in the header "
+            "(a name with a comma needs quotes)"
+        )
+    lines = [line for line, length in enumerate(lengths, 2) if length]
+    return {name: fields[place :: len(header)] for place, name in enumerate(header)}, lines
+
+
+def _rows_of_split(
+    column: Sequence[str], chosen: str | None, lines: Sequence[int], source: str
+) -> list[int] | None:
+    """Which rows are of the chosen split; None: all of them."""
+    names = {text: _split_name(text) for text in dict.fromkeys(column)}
+    found = list(dict.fromkeys(names.values()))
+    if chosen is None:
+        if len(found) < 2:
+            return None
+        line = next(line for line, text in zip(lines, column, strict=True) if names[text] == found[1])
+        raise ListError(
+            f"{source}:{line}: the split is {found[1]!r}, and {found[0]!r} above; training and validation "
             "videos would mix: write a list of each with mvit-video data make-list, which has --split"
         )
-    if chosen is None or len(found) == 1:
-        return numbered
-    return [(line, row) for line, row in numbered if _split_name(row[column]) == _split_name(chosen)]
+    if _split_name(chosen) not in found:
+        raise ListError(f"{source}: has no rows of the split {chosen!r}, only {', '.join(found)}")
+    return [place for place, text in enumerate(column) if names[text] == _split_name(chosen)]
 
 
 def _split_name(text: str) -> str:
