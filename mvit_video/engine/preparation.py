@@ -94,7 +94,9 @@ def prepare_training(config: Config) -> TrainInputs:
         config=config,
         output_dir=output_dir,
         architecture=architecture,
-        loader=_loader(config, videos, decoding, batch, num_workers),
+        loader=training_loader(
+            config, videos, decoding, batch_size=batch.micro_batch, num_workers=num_workers
+        ),
         validation=_validation(config, architecture, decoding, names),
         plan=_plan(config, batch, device, num_classes=architecture.num_classes, num_videos=len(videos)),
         batch=batch,
@@ -134,9 +136,10 @@ def _plan(
     )
 
 
-def _loader(
-    config: Config, videos: VideoList, decoding: Decoding, batch: BatchPlan, num_workers: int
+def training_loader(
+    config: Config, videos: VideoList, decoding: Decoding, *, batch_size: int, num_workers: int
 ) -> TrainLoader:
+    """The clips that are trained on, in batches of ``batch_size`` videos."""
     clips = TrainClips(
         videos,
         resolve_train_sampling(config),
@@ -148,7 +151,7 @@ def _loader(
     )
     return TrainLoader(
         clips,
-        batch_size=batch.micro_batch,
+        batch_size=batch_size,
         num_workers=num_workers,
         seed=config.rng_seed,
         timeout_seconds=config.data.timeout_seconds,

@@ -2,13 +2,14 @@
 
 import argparse
 
-from mvit_video.cli.data import check, make_list
+from mvit_video.cli.data import check, make_list, show
 from mvit_video.cli.parsing import Parser
 
 _EPILOG = """examples:
   mvit-video data make-list folders --videos clips --output clips.list
   mvit-video data make-list kinetics400 --annotations train.csv --videos k400/train --output train.list
   mvit-video data check train.list --clip 16x4 --clean train.clean.list
+  mvit-video data show train.list --cfg K400/MVITv2_S_16x4 --output train.png
 """
 
 
@@ -20,4 +21,4 @@ def add_parser(verbs: "argparse._SubParsersAction[Parser]") -> None:
         description="Make lists of videos, check them, and look at what the network will see.",
         epilog=_EPILOG,
     )
-    parser.add_verbs((make_list, check))
+    parser.add_verbs((make_list, check, show))

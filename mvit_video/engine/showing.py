@@ -1,0 +1,119 @@
+"""What the network will see, as a picture: the training clips and test views that a configuration makes.
+
+The clips take the way that they take in training and testing: the same loader, the same draws of seed and
+epoch, the same finishing; only that no model follows.
+"""
+
+from dataclasses import dataclass
+
+from PIL import Image
+
+from mvit_video.config import Config
+from mvit_video.data import TestVideos, VideoList, finish_batch, soft_targets, test_loader
+from mvit_video.data.showing.rows import Names, denormalise, test_section, train_sections
+from mvit_video.data.showing.sheet import Section, draw_sheet
+from mvit_video.engine.errors import RunError
+from mvit_video.engine.inputs import Split, read_class_names, read_split
+from mvit_video.engine.preparation import training_loader
+from mvit_video.engine.resolve import (
+    resolve_architecture,
+    resolve_decoding,
+    resolve_mixing,
+    resolve_smoothing,
+    resolve_statistics,
+    resolve_views,
+)
+
+_ANY_LABEL = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What to show.
+
+    Args:
+        splits: Training clips, test views, or both.
+        num_videos: Of each split.
+        num_frames: Of each clip.
+        epoch: Whose training clips are shown.
+    """
+
+    splits: tuple[Split, ...] = ("train", "test")
+    num_videos: int = 3
+    num_frames: int = 8
+    epoch: int = 0
+
+
+def show(config: Config, shown: Shown) -> Image.Image:
+    """Draw the training clips and test views of the lists that the configuration names.
+
+    Raises:
+        ValueError: a list, video or value is at fault; the text says which.
+    """
+    sections: list[Section] = []
+    for split in shown.splits:
+        videos, num_classes = _read(config, split)
+        names = Names(videos, videos.class_names)
+        if split == "train":
+            sections += _train_sections(config, videos, num_classes, names, shown)
+        else:
+            sections += _test_sections(config, videos, names, shown)
+    return draw_sheet(_title(config, shown), sections)
+
+
+def _read(config: Config, split: Split) -> tuple[VideoList, int]:
+    """A list, and the number of classes: the model's where one is named, else the list's own."""
+    names = read_class_names(config.data.class_names) if config.data.class_names else None
+    if config.model.name or "num_classes" in config.model.model_fields_set:
+        num_classes = resolve_architecture(config).num_classes
+        return read_split(config, split, num_classes, names), num_classes
+    videos = read_split(config, split, _ANY_LABEL, names)
+    return videos, max(videos.num_classes, 1)
+
+
+def _train_sections(
+    config: Config, videos: VideoList, num_classes: int, names: Names, shown: Shown
+) -> list[Section]:
+    group = 1 if resolve_mixing(config) is None else config.mixup.group_size
+    wanted = -(-min(shown.num_videos, len(videos)) // group) * group
+    wanted = min(wanted, len(videos) // group * group)
+    if wanted == 0:
+        raise RunError(
+            f"{videos.source}: has {len(videos)} videos, fewer than the {group} of MIXUP.GROUP_SIZE that are "
+            "mixed with each other: list more, or set MIXUP.ENABLE False"
+        )
+    loader = training_loader(config, videos, resolve_decoding(config), batch_size=wanted, num_workers=0)
+    batch = next(iter(loader.epoch(shown.epoch)))
+    mean, std = resolve_statistics(config)
+    mixes, size = batch.mixes, batch.group_size
+    clips = finish_batch(
+        batch.clips, mean=mean, std=std, erasures=batch.erasures, mixes=mixes, group_size=size
+    )
+    smoothing = resolve_smoothing(config)
+    targets = soft_targets(batch.labels, num_classes, smoothing=smoothing, mixes=mixes, group_size=size)
+    pictures = denormalise(clips, mean, std)
+    return train_sections(batch, pictures, targets, names, num_frames=shown.num_frames)
+
+
+def _test_sections(config: Config, videos: VideoList, names: Names, shown: Shown) -> list[Section]:
+    plan = resolve_views(config)
+    views = TestVideos(videos[: shown.num_videos], plan, decoding=resolve_decoding(config))
+    return [
+        test_section(sample, plan, names, num_frames=shown.num_frames)
+        for sample in test_loader(views, num_workers=0)
+    ]
+
+
+def _title(config: Config, shown: Shown) -> str:
+    data, aug, mixup = config.data, config.aug, config.mixup
+    words = [f"{data.num_frames} frames"]
+    if data.sampling == "dense":
+        words = [f"{data.num_frames}x{data.sampling_rate}"]
+    if "train" in shown.splits:
+        words.append(f"crop {data.train_crop_size}, epoch {shown.epoch}, seed {config.rng_seed}")
+        if aug.enable:
+            words.append(aug.aa_type or f"colour jitter {aug.color_jitter}")
+            words.append(f"erasing {aug.re_prob:g}")
+        if mixup.enable:
+            words.append(f"mixup {mixup.alpha:g}, CutMix {mixup.cutmix_alpha:g}, prob {mixup.prob:g}")
+    return "   |   ".join(words)
