@@ -51,7 +51,7 @@ def _read_track(track: memoryview, movie_scale: int, file_size: int) -> MovieTab
     header = _need(media, b"mdhd")
     (scale,) = _numbers(header, 4 + _by_version(header, 8, 16), 1)
     tables = _need(_need(media, b"minf"), b"stbl")
-    sizes = _read_sizes(_need(tables, b"stsz"))
+    sizes = _read_sizes(_need(tables, b"stsz"), file_size)
     count = len(sizes)
     dts = _read_decoding_times(_need(tables, b"stts"), count)
     offsets, shift = _read_offsets(_child(tables, b"ctts"), count)
@@ -87,16 +87,15 @@ def _find_edit(track: memoryview, pts: Integers, scale: Fraction) -> str | None:
     return None
 
 
-def _read_sizes(box: memoryview) -> Integers:
+def _read_sizes(box: memoryview, file_size: int) -> Integers:
     size, count = _numbers(box, _FULL, 2).tolist()
+    if count * max(size, 1) > file_size:
+        raise _Unreadable
     return np.full(count, size, np.int64) if size else _numbers(box, _FULL + 8, count)
 
 
 def _read_decoding_times(box: memoryview, count: int) -> Integers:
-    runs = _pairs(box)
-    steps = np.repeat(runs[:, 1], runs[:, 0])
-    if len(steps) != count:
-        raise _Unreadable
+    steps = _unroll(_pairs(box), count)
     return np.concatenate([[0], np.cumsum(steps[:-1])]).astype(np.int64)[:count]
 
 
@@ -104,11 +103,15 @@ def _read_offsets(box: memoryview | None, count: int) -> tuple[Integers, int]:
     """From decoding to presentation time; and by how much earlier FFmpeg decodes, so that none is below 0."""
     if box is None:
         return np.zeros(count, np.int64), 0
-    runs = _pairs(box)
-    offsets = np.repeat(runs[:, 1].astype(np.int32).astype(np.int64), runs[:, 0])
-    if len(offsets) != count:
-        raise _Unreadable
+    offsets = _unroll(_pairs(box), count).astype(np.int32).astype(np.int64)
     return offsets, max(0, -int(offsets.min(initial=0)))
+
+
+def _unroll(runs: Integers, count: int) -> Integers:
+    """The values of runs of (length, value), which give so many together."""
+    if int(runs[:, 0].sum()) != count:
+        raise _Unreadable
+    return np.repeat(runs[:, 1], runs[:, 0])
 
 
 def _read_keys(box: memoryview | None, count: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

@@ -12,7 +12,7 @@ from typing import Literal, get_args
 
 from mvit_video.data.video.errors import VideoError
 from mvit_video.data.video.reader import ON_DAMAGE, OnDamage, VideoReader
-from mvit_video.data.video.sources import Source, name_of
+from mvit_video.data.video.sources import Source, is_address, name_of, open_source
 
 Backend = Literal["auto", "pyav", "decord", "torchcodec"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
@@ -54,6 +54,11 @@ class Decoding:
 def open_reader(source: Source, decoding: Decoding = Decoding()) -> VideoReader:
     """Opens a video file, or a folder of images, for reading frames by index.
 
+    Args:
+        source: A path; an address that iopath's PathManager opens; a seekable binary file object, which stays
+            the caller's to close; the bytes themselves; or a folder of images.
+        decoding: How.
+
     Raises:
         VideoError: It is missing, empty, no video, its first frame does not decode, or the backend is not
             installed.
@@ -68,6 +73,9 @@ def open_reader(source: Source, decoding: Decoding = Decoding()) -> VideoReader:
             f"{name_of(source)}: backend {backend!r} is asked for, but it cannot be imported "
             f"({_first_line(error)}); pip install {_PACKAGES[backend]}, or take backend 'auto'"
         ) from error
+    if backend != "pyav" and isinstance(source, str) and is_address(source):
+        found = open_source(source)  # other backends know files only
+        source = found.path or found.cursor()
     return reader(source, threads=decoding.threads, on_damage=decoding.on_damage)
 
 

@@ -161,8 +161,9 @@ def open_video(
     """Opens a video for reading frames by index.
 
     Args:
-        source: A path, or a seekable binary file object (which stays the caller's to close), or a folder of
-            images.
+        source: A path; an address that iopath's PathManager opens (``https://...``, or what a handler is
+            registered for); a seekable binary file object, which stays the caller's to close; the bytes
+            themselves; or a folder of images.
         backend: "auto" (PyAV), "pyav", "decord" or "torchcodec".
         on_damage: "keep": a damaged video ends before the damage, with a DamagedVideoWarning; "refuse": a
             VideoError.

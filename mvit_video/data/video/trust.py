@@ -77,12 +77,12 @@ def _objections_to_times(table: PacketTable, pictures: Pictures) -> Iterator[str
         yield "its packets are not in the order of decoding"
     group = np.cumsum(pictures.is_reset)[shown]
     if np.any(np.diff(group) < 0):
-        yield "pictures of two groups are shown in turns (open GOP)"
+        yield "pictures of two groups are shown in turns"
     order = pictures.order[shown]
     if np.any((np.diff(order) <= 0) & (np.diff(group) == 0)):
         yield "its times contradict the order of its pictures"
     if np.any(pictures.is_reset[shown] & (np.diff(group, prepend=0) == 0)):
-        yield "a key packet is not the first of its group to be shown"
+        yield "a key packet is not the first of its group to be shown (open GOP)"
     reordering = int((np.arange(len(table)) - np.argsort(shown)).max())
     if reordering > (pictures.max_reordering or 0):
         yield f"it does not say that {reordering} pictures are reordered"

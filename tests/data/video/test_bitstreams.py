@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mvit_video.data.video.bitstreams import Bits, BitstreamProblem, ManyBits, take_windows
+from mvit_video.data.video.h264_parameters import unescape
+
+
+def golomb(value):
+    """The unsigned Exp-Golomb code as text."""
+    text = f"{value + 1:b}"
+    return "0" * (len(text) - 1) + text
+
+
+def packed(text):
+    text += "0" * (-len(text) % 8)
+    return bytes(int(text[place : place + 8], 2) for place in range(0, len(text), 8))
+
+
+field = st.one_of(
+    st.tuples(st.just("u"), st.integers(0, 2**16 - 1)), st.tuples(st.just("e"), st.integers(0, 2**16 - 2))
+)
+
+
+@given(st.lists(field, min_size=1, max_size=8), st.integers(0, 7))
+@settings(deadline=None, max_examples=60)
+def test_one_header(fields, skipped):
+    text = "1" * skipped + "".join(
+        f"{value:016b}" if kind == "u" else golomb(value) for kind, value in fields
+    )
+    bits = Bits(packed(text))
+    assert bits.read(skipped) == 2**skipped - 1
+    assert [bits.read(16) if kind == "u" else bits.read_golomb() for kind, _ in fields] == [
+        v for _, v in fields
+    ]
+
+
+def test_signed_codes_and_the_end():
+    bits = Bits(packed("".join(golomb(code) for code in range(5))))
+    assert [bits.read_signed_golomb() for _ in range(5)] == [0, 1, -1, 2, -2]
+    with pytest.raises(BitstreamProblem, match="ends too early"):
+        Bits(b"\x01").read(9)
+    with pytest.raises(BitstreamProblem, match="no sensible number"):
+        Bits(bytes(20)).read_golomb()
+
+
+@given(st.lists(st.tuples(st.integers(0, 7), st.integers(0, 2**16 - 2), st.integers(0, 4095), st.booleans()),
+                min_size=1, max_size=9))  # fmt: skip
+@settings(deadline=None, max_examples=60)
+def test_many_headers_are_read_as_each_alone(rows):
+    headers = [
+        packed("1" * skipped + golomb(code) + f"{number:012b}" + (golomb(code) if extra else "") + golomb(3))
+        for skipped, code, number, extra in rows
+    ]
+    windows = np.stack([np.frombuffer(header.ljust(24, b"\0"), np.uint8) for header in headers])
+    extras = np.array([row[3] for row in rows])
+    bits = ManyBits(windows)
+    for place in range(7):
+        bits.read(1, np.array([row[0] > place for row in rows]))
+    assert bits.read_golomb().tolist() == [row[1] for row in rows]
+    assert bits.read(12).tolist() == [row[2] for row in rows]
+    assert bits.read_golomb(extras).tolist() == [row[1] if row[3] else 0 for row in rows]
+    assert bits.read_golomb().tolist() == [3] * len(rows)
+
+
+def test_a_code_that_is_none_is_seen():
+    bits = ManyBits(np.zeros((2, 8), np.uint8))
+    assert bits.read_golomb().tolist() == [-1, -1]
+    assert bits.read(32).tolist() == [0, 0]
+
+
+def test_windows_end_in_zeros():
+    data = np.arange(1, 7, dtype=np.uint8)
+    assert take_windows(data, np.array([0, 4]), 4).tolist() == [[1, 2, 3, 4], [5, 6, 0, 0]]
+
+
+def test_escapes_are_left_out():
+    assert unescape(b"\x65\0\0\3\1\0\0\3\0\0\3\2") == b"\x65\0\0\1\0\0\0\0\2"
