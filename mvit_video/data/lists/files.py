@@ -78,6 +78,7 @@ def scan_for(
     seen_links = {os.path.realpath(folder)}
     folders = [os.fspath(folder)]
     while folders:
+        are_frames: bool | None = None  # the folders here that are named like wanted videos
         with _entries(folders.pop()) as entries:
             for entry in entries:
                 stem, dot, suffix = entry.name.rpartition(".")
@@ -85,7 +86,9 @@ def scan_for(
                 if not is_file and (entry.name.startswith(".") or not entry.is_dir()):
                     continue
                 name = identify(stem if is_file else entry.name)
-                if name is None and not is_file:
+                if name is not None and not is_file and are_frames is None:
+                    are_frames = _holds_frames(entry.path)
+                if not is_file and (name is None or are_frames is False):
                     if _is_new(entry, seen_links):
                         folders.append(entry.path)
                     continue
@@ -102,6 +105,18 @@ def _entries(folder: str) -> AbstractContextManager[Iterator[os.DirEntry[str]]]:
         return os.scandir(folder)
     except OSError as error:
         raise ListError(f"{folder}: cannot be looked into: {error.strerror}") from error
+
+
+def _holds_frames(folder: str) -> bool | None:
+    """Whether a folder holds images, or else videos or folders (of a part of the videos); None: neither."""
+    with _entries(folder) as entries:
+        for entry in entries:
+            suffix = os.path.splitext(entry.name)[1].lower()
+            if suffix in IMAGE_SUFFIXES:
+                return True
+            if suffix in _SUFFIXES or entry.is_dir():
+                return False
+    return None
 
 
 def _is_new(entry: os.DirEntry[str], seen_links: set[str]) -> bool:
