@@ -84,9 +84,8 @@ def run(args: argparse.Namespace) -> int:
     from mvit_video.data.lists.writing import check_output, write_list
     from mvit_video.data.video.opening import Decoding
 
+    _check_numbers(args)
     dropped, clip = _read_kinds(args.drop), _read_clip(args.clip)
-    if args.num_classes is not None and args.num_classes < 1:
-        raise UsageError(f"--num-classes {args.num_classes}: expected 1 or more")
     decoding = Decoding(args.backend)
     videos = _read_list(args)
     report_file = args.report or f"{args.list.rstrip(os.sep)}.check.json"
@@ -103,6 +102,15 @@ def run(args: argparse.Namespace) -> int:
         write_list(args.clean, clean)
         print(f"{args.clean}: {len(clean)} of {len(videos)} videos")
     return 1 if report.findings else 0
+
+
+def _check_numbers(args: argparse.Namespace) -> None:
+    if args.num_classes is not None and args.num_classes < 1:
+        raise UsageError(f"--num-classes {args.num_classes}: expected 1 or more")
+    if args.workers is not None and args.workers < 0:
+        raise UsageError(f"--workers {args.workers}: expected 0 (this process alone) or more")
+    if not args.timeout > 0:
+        raise UsageError(f"--timeout {args.timeout:g}: expected more than 0")
 
 
 def _read_kinds(text: str) -> "set[Kind]":

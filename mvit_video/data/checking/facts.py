@@ -2,12 +2,13 @@
 
 import hashlib
 import os
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from mvit_video.data.loading.worker import heartbeat
-from mvit_video.data.video.errors import IndexContradicted, VideoError
+from mvit_video.data.video.errors import DamagedVideoWarning, IndexContradicted, VideoError
 from mvit_video.data.video.frame_folder import list_frames
 from mvit_video.data.video.opening import Decoding, open_reader
 from mvit_video.data.video.reader import VideoReader
@@ -70,7 +71,8 @@ class VideoChecker:
         state, digest = file_state(path), ""
         try:
             digest = _digest(path)
-            with open_reader(path, self.decoding) as video:
+            with warnings.catch_warnings(), open_reader(path, self.decoding) as video:
+                warnings.simplefilter("ignore", DamagedVideoWarning)  # the facts say so
                 return VideoFacts(path, state, digest=digest, **_decode(video))
         except (VideoError, OSError) as error:
             return VideoFacts(path, state, "unreadable", str(error).removeprefix(f"{path}: "), digest=digest)
