@@ -197,7 +197,7 @@ HARMED = [
     damaged("zeroed.mp4", "zeroed middle", zeroed(30, 34), 30, options=_NO_B),
     damaged("zeroed_b_frames.mp4", "zeroed middle", zeroed(18, 20), 16, options=_B),
     damaged("zeroed.mkv", "zeroed middle", zeroed(30, 34), 30, options=_NO_B),
-    damaged("zeroed.ts", "zeroed middle", zeroed(30, 34), 30, options=_NO_B),
+    damaged("zeroed.ts", "zeroed middle", zeroed(30, 34), 30, damage="hidden", options=_NO_B),
     damaged("zeroed.avi", "zeroed middle", zeroed(30, 34), 30, **_MPEG4),
     damaged("zeroed.webm", "zeroed middle", zeroed(30, 34), 30, damage="hidden", codec="libvpx-vp9"),
     damaged("flipped.mp4", "bit flips", flipped(30), 30, options=_CAVLC),
