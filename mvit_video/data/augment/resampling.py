@@ -63,17 +63,20 @@ class _Span(NamedTuple):
     kept: slice
 
 
-def _span(size: int, scaled: int, first: int, count: int) -> _Span:
+def _span(size: int, scaled: int, first: int, count: int, *, whole: bool = False) -> _Span:
     """For ``count`` positions from ``first`` of ``size`` pixels scaled to ``scaled``.
 
     The kernel starts at a picture's edge, so a part begins where a scaled position falls on the edge of a
-    pixel; with enough positions to spare that none which is kept misses its neighbour on the left.
+    pixel; with enough positions to spare that none which is kept misses its neighbour on the left. A part
+    that begins at the edge anyway stays ``whole`` if asked to: rows that are not cut need not be copied.
     """
-    whole = scaled // math.gcd(size, scaled)
+    step = scaled // math.gcd(size, scaled)
     spare = max(0, math.ceil(0.5 * scaled / size - 0.5))
-    begin = max(0, first - spare) // whole * whole
+    begin = max(0, first - spare) // step * step
     start = begin * size // scaled
     stop = min(size, math.floor((first + count - 0.5) * size / scaled - 0.5) + 2)
+    if whole and start == 0:
+        stop = size
     total = first + count - begin
     if total == stop - start and size != scaled:
         total += 1  # the kernel leaves an axis alone whose length does not change
@@ -86,7 +89,7 @@ class _FixedPoint:
     def __init__(self, placement: Placement) -> None:
         region, scaled, window = placement.region, placement.scaled, placement.window
         self.rows = _span(region.height, scaled[0], window.top, window.height)
-        self.columns = _span(region.width, scaled[1], window.left, window.width)
+        self.columns = _span(region.width, scaled[1], window.left, window.width, whole=True)
         self._factors = (scaled[0] / region.height, scaled[1] / region.width)
 
     def __call__(self, part_HWC: NDArray[np.uint8]) -> torch.Tensor:
