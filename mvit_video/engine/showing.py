@@ -5,6 +5,7 @@ epoch, the same finishing; only that no model follows.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from PIL import Image
 
@@ -44,21 +45,31 @@ class Shown:
     epoch: int = 0
 
 
-def show(config: Config, shown: Shown) -> Image.Image:
+class Sheet(NamedTuple):
+    """The picture, and how many of the videos for it could not be read."""
+
+    picture: Image.Image
+    unreadable: int
+
+
+def show(config: Config, shown: Shown) -> Sheet:
     """Draw the training clips and test views of the lists that the configuration names.
 
     Raises:
         ValueError: a list, video or value is at fault; the text says which.
     """
     sections: list[Section] = []
+    unreadable = 0
     for split in shown.splits:
         videos, num_classes = _read(config, split)
         names = Names(videos, videos.class_names)
         if split == "train":
-            sections += _train_sections(config, videos, num_classes, names, shown)
+            found, bad = _train_sections(config, videos, num_classes, names, shown)
         else:
-            sections += _test_sections(config, videos, names, shown)
-    return draw_sheet(_title(config, shown), sections)
+            found, bad = _test_sections(config, videos, names, shown)
+        sections += found
+        unreadable += bad
+    return Sheet(draw_sheet(_title(config, shown), sections), unreadable)
 
 
 def _read(config: Config, split: Split) -> tuple[VideoList, int]:
@@ -73,7 +84,7 @@ def _read(config: Config, split: Split) -> tuple[VideoList, int]:
 
 def _train_sections(
     config: Config, videos: VideoList, num_classes: int, names: Names, shown: Shown
-) -> list[Section]:
+) -> tuple[list[Section], int]:
     group = 1 if resolve_mixing(config) is None else config.mixup.group_size
     wanted = -(-min(shown.num_videos, len(videos)) // group) * group
     wanted = min(wanted, len(videos) // group * group)
@@ -92,16 +103,20 @@ def _train_sections(
     smoothing = resolve_smoothing(config)
     targets = soft_targets(batch.labels, num_classes, smoothing=smoothing, mixes=mixes, group_size=size)
     pictures = denormalise(clips, mean, std)
-    return train_sections(batch, pictures, targets, names, num_frames=shown.num_frames)
+    sections = train_sections(
+        batch, pictures, targets, names, repeats=config.aug.num_sample, num_frames=shown.num_frames
+    )
+    return sections, len(batch.bad)
 
 
-def _test_sections(config: Config, videos: VideoList, names: Names, shown: Shown) -> list[Section]:
+def _test_sections(
+    config: Config, videos: VideoList, names: Names, shown: Shown
+) -> tuple[list[Section], int]:
     plan = resolve_views(config)
     views = TestVideos(videos[: shown.num_videos], plan, decoding=resolve_decoding(config))
-    return [
-        test_section(sample, plan, names, num_frames=shown.num_frames)
-        for sample in test_loader(views, num_workers=0)
-    ]
+    samples = list(test_loader(views, num_workers=0))
+    sections = [test_section(sample, plan, names, num_frames=shown.num_frames) for sample in samples]
+    return sections, sum(sample.views is None for sample in samples)
 
 
 def _title(config: Config, shown: Shown) -> str:
@@ -116,4 +131,4 @@ def _title(config: Config, shown: Shown) -> str:
             words.append(f"erasing {aug.re_prob:g}")
         if mixup.enable:
             words.append(f"mixup {mixup.alpha:g}, CutMix {mixup.cutmix_alpha:g}, prob {mixup.prob:g}")
-    return "   |   ".join(words)
+    return " · ".join(words)

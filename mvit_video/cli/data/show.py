@@ -1,11 +1,12 @@
 """``mvit-video data show``: a picture of what the network will see."""
 
 import argparse
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mvit_video.cli.parsing import Parser, UsageError, add_config_flags, read_config
+from mvit_video.cli.parsing import Parser, UsageError, add_config_flags, print_config, read_config
 
 if TYPE_CHECKING:
     from mvit_video.engine.inputs import Split
@@ -70,12 +71,13 @@ def run(args: argparse.Namespace) -> int:
     if args.seed is not None:
         config = config.model_copy(update={"rng_seed": args.seed})
     if args.print_config:
-        from mvit_video.cli.parsing import print_config
-
         return print_config(config)
+    from mvit_video.data import DamagedVideoWarning
     from mvit_video.engine.showing import Shown, show
 
-    picture = show(config, Shown(_SPLITS[args.split], args.num_videos, args.num_frames, args.epoch))
-    picture.save(output)
-    print(f"{output}: {picture.width} x {picture.height} pixels")
-    return 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DamagedVideoWarning)  # the picture names these videos
+        sheet = show(config, Shown(_SPLITS[args.split], args.num_videos, args.num_frames, args.epoch))
+    sheet.picture.save(output)
+    print(f"{output}: {sheet.picture.width} x {sheet.picture.height} pixels")
+    return 1 if sheet.unreadable else 0

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mvit_video.data.augment.erasing import Erasure
 from mvit_video.data.augment.normalising import subsample
 from mvit_video.data.lists.records import VideoRecord
+from mvit_video.data.loading.bad_videos import bad_video
 from mvit_video.data.loading.batches import Batch
 from mvit_video.data.loading.datasets import TestSample
 from mvit_video.data.sampling.view_plan import ViewPlan
@@ -60,7 +60,13 @@ def denormalise(clips: torch.Tensor, mean: Sequence[float], std: Sequence[float]
 
 
 def train_sections(
-    batch: Batch, pictures: NDArray[np.uint8], targets: torch.Tensor, names: Names, *, num_frames: int
+    batch: Batch,
+    pictures: NDArray[np.uint8],
+    targets: torch.Tensor,
+    names: Names,
+    *,
+    repeats: int,
+    num_frames: int,
 ) -> list[Section]:
     """A section per video of a batch, in it a row per repeat.
 
@@ -69,31 +75,22 @@ def train_sections(
         pictures: Its clips once finished, denormalised: uint8 (B, T, S, S, 3).
         targets: Its soft labels: (B, K).
         names: Of videos and classes.
+        repeats: Clips per video.
         num_frames: Frames shown of each clip, spread evenly.
     """
-    repeats = _repeats(batch)
     sections = []
     for first in range(0, len(pictures), repeats):
         index, label = int(batch.indices[first]), int(batch.labels[first])
         rows = []
         for clip in range(first, first + repeats):
             words = [f"repeat {clip - first}"] if repeats > 1 else []
-            words += [_erased(batch.erasures[clip] if batch.erasures else None, pictures.shape[2:4])]
-            words += [_mixed(batch, clip, repeats, names), _soft_label(targets[clip], names)]
-            rows.append(
-                Row("   |   ".join(word for word in words if word), _spread(pictures[clip], num_frames))
-            )
+            words += [_soft_label(targets[clip], names), _mixed(batch, clip, repeats, names)]
+            words += [_erased(batch, clip)]
+            rows.append(Row(_joined(words), _spread(pictures[clip], num_frames)))
         sections.append(Section(f"train: {names.of_video(index)}, {names.of_class(label)}", rows))
-    sections += [
-        Section(f"train: could not be read, and another stands in for it: {bad}") for bad in batch.bad
-    ]
+    sections += [Section(f"train: damaged: {damaged}") for damaged in batch.damaged]
+    sections += [Section(f"train: another video stands in for {bad}") for bad in batch.bad]
     return sections
-
-
-def _repeats(batch: Batch) -> int:
-    """Clips per video: a batch has each video once, one repeat after the other."""
-    same = (batch.indices != batch.indices[0]).nonzero()
-    return int(same[0]) if len(same) else len(batch.indices)
 
 
 def _spread(frames_THWC: NDArray[np.uint8], number: int) -> NDArray[np.uint8]:
@@ -101,11 +98,17 @@ def _spread(frames_THWC: NDArray[np.uint8], number: int) -> NDArray[np.uint8]:
     return subsample(clip_CTHW, min(number, len(frames_THWC))).permute(1, 2, 3, 0).numpy()
 
 
-def _erased(erasure: Erasure | None, size: Sequence[int]) -> str:
+def _joined(words: Sequence[str]) -> str:
+    return " · ".join(word for word in words if word)
+
+
+def _erased(batch: Batch, clip: int) -> str:
+    erasure = batch.erasures[clip] if batch.erasures else None
     if erasure is None:
         return ""
-    share = sum(box.height * box.width for box in erasure.boxes) / (size[0] * size[1])
-    return f"erased: {share:.0%} of the area"
+    height, width = batch.clips.shape[-2:]
+    share = sum(box.height * box.width for box in erasure.boxes) / (height * width)
+    return f"{share:.0%} erased"
 
 
 def _mixed(batch: Batch, clip: int, repeats: int, names: Names) -> str:
@@ -118,8 +121,10 @@ def _mixed(batch: Batch, clip: int, repeats: int, names: Names) -> str:
     partner = group * batch.group_size + batch.group_size - 1 - place
     other = names.of_video(int(batch.indices[partner]))
     other += f", repeat {partner % repeats}" if repeats > 1 else ""
+    erased = _erased(batch, partner)
+    other += f" ({erased})" if erased else ""
     if mix.box is None:
-        return f"mixup: {mix.lam:.2f} of itself and {1 - mix.lam:.2f} of {other}"
+        return f"mixup: {mix.lam:.2f} of itself, {1 - mix.lam:.2f} of {other}"
     return f"CutMix: {1 - mix.lam:.0%} of the area from {other}"
 
 
@@ -141,14 +146,14 @@ def test_section(sample: TestSample, plan: ViewPlan, names: Names, *, num_frames
     heading = f"test: {names.of_video(sample.index)}"
     heading += "" if record.label is None else f", {names.of_class(record.label)}"
     if sample.views is None:
-        return Section(f"{heading}: cannot be read, and is left out: {sample.error}")
+        return Section(f"{heading}: left out: {bad_video(record.path, str(sample.error)).reason}")
     crops = _CROPS.get(plan.spatial_crops, [f"crop {crop}" for crop in range(plan.spatial_crops)])
     of_each = max(1, num_frames // plan.temporal_views)
     rows = []
     for crop, crop_name in enumerate(crops):
         views = sample.views[crop :: plan.spatial_crops].permute(0, 2, 3, 4, 1).numpy()
         spread = [_spread(view, of_each) if of_each > 1 else view[len(view) // 2][None] for view in views]
-        rows.append(Row(f"{crop_name}   |   {_times(sample, of_each)}", np.concatenate(spread)))
+        rows.append(Row(_joined([crop_name, _times(sample, of_each)]), np.concatenate(spread)))
     return Section(heading, rows)
 
 

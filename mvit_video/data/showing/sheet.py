@@ -3,6 +3,7 @@
 Axes: N frames, H height, W width, C = 3 colours.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -88,6 +89,8 @@ class _Pen:
     def write(self, text: str, top: int, size: int, colour: tuple[int, int, int]) -> None:
         font = ImageFont.load_default(size)
         line = " ".join(text.split())
-        while font.getlength(line) > self._width and len(line) > 1:
-            line = line.removesuffix("…")[:-1].rstrip() + "…"
+        if font.getlength(line) > self._width:
+            ends = range(len(line))
+            fitting = bisect_left(ends, self._width, key=lambda end: int(font.getlength(f"{line[:end]}…")))
+            line = f"{line[: max(fitting - 1, 0)].rstrip()}…"
         self._draw.text((_MARGIN, top), line, fill=colour, font=font)
