@@ -4,7 +4,7 @@ A pass decodes forward from the first frame and counts, or moves by an index to 
 every frame's time is held against the index. Only the frames asked for are converted to RGB.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -32,17 +32,22 @@ class PyavPass(FramePass):
     """A decoder that stands at a frame; a context manager."""
 
     def __init__(self, source: OpenSource, *, threads: int, index: SeekIndex | None) -> None:
-        self.is_stale = False
         self.index = index
+        self.is_stale = False
         self._is_lost = False  # between frames, until one says where it is
         self._wanted = 0  # the frame it is on its way to
         self._left_out: set[int] = set()  # frames on this way that nobody needs
         self._frame: av.VideoFrame | None = None
         self._first_packet: tuple[int | None, int | None, int] | None = None
         self._reformatter = VideoReformatter()
-        self._container = _open_container(source)
+        self._source = source
+        self._open(threads)
+
+    def _open(self, threads: int) -> None:
+        self._threads = threads
+        self._container = _open_container(self._source)
         try:
-            self._stream = _choose_stream(self._container, source.name)
+            self._stream = _choose_stream(self._container, self._source.name)
             self._stream.codec_context.thread_count = threads
             if threads != 1:
                 self._stream.thread_type = "AUTO"
@@ -80,17 +85,25 @@ class PyavPass(FramePass):
     def can_reach(self, index: int) -> bool:  # noqa: D102 -- as the base class says
         return not self.is_stale and (self.index is not None or index >= self.position)
 
+    def expect(self, indices: Sequence[int]) -> None:  # noqa: D102
+        if self.index is not None:
+            self._expected = {min(index, len(self.index) - 1) for index in indices}
+            self._expected_until = max(self._expected)
+
     def advance_to(self, index: int) -> bool:  # noqa: D102
         if self.index is not None:
             self._follow(self.index, index)
             return True
-        while self.position < index:
-            frame = next(self._frames, None)
-            if frame is None:
-                return False
-            self._frame = frame
-            self.position += 1
-        return True
+        try:
+            return self._count_to(index)
+        except DamageFound:
+            if self._threads == 1:
+                raise
+        # With several threads FFmpeg tells of damage at other frames: one finds the place.
+        self._container.close()
+        self.position = -1
+        self._open(threads=1)
+        return self._count_to(index)
 
     def image(self) -> Image:  # noqa: D102
         assert self._frame is not None
@@ -128,9 +141,20 @@ class PyavPass(FramePass):
             log.object_to(f"it cannot be read to its end: {_reason(error)}")  # decoding says where
         return log.finish()
 
+    def _count_to(self, index: int) -> bool:
+        """Decodes forward; whether the video reaches this frame."""
+        while self.position < index:
+            frame = next(self._frames, None)
+            if frame is None:
+                return False
+            self._frame = frame
+            self.position += 1
+        return True
+
     def _follow(self, index: SeekIndex, frame_number: int) -> None:
         """Moves by an index, and holds every frame against it."""
         self._wanted = frame_number
+        self._is_lost |= frame_number in self._left_out  # others were expected then
         try:
             target = index.find_shortcut(None if self._is_lost else self.position, frame_number)
             if target is not None:
@@ -193,11 +217,13 @@ class PyavPass(FramePass):
             yield from frames
 
     def _leaves_out(self, packet: Any) -> bool:
-        """Whether a packet is passed over on the way to the wanted frame."""
+        """Whether a packet is passed over: its frame is not expected, and no other needs it."""
         if self.index is None or packet is None:
             return False
         frame = self.index.frame_at(packet.pts)
-        if frame is None or frame >= self._wanted or not self.index.may_be_left_out(frame):
+        if frame is None or frame in self._expected or not self.index.may_be_left_out(frame):
+            return False
+        if frame >= max(self._wanted, self._expected_until) or frame == self._wanted:
             return False
         self._left_out.add(frame)
         return True

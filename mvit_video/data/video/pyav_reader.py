@@ -10,7 +10,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from mvit_video.data.video.errors import Damage, DamageFound, IndexContradicted, VideoError
+from mvit_video.data.video.errors import DamageFound, VideoError
 from mvit_video.data.video.looking import look_into_movie
 from mvit_video.data.video.packets import PacketFacts
 from mvit_video.data.video.pyav import PyavPass
@@ -88,15 +88,12 @@ class PyavReader(VideoReader):
         try:
             if not run.advance_to(0):
                 raise VideoError(f"{self.name}: no frame could be decoded; it is cut off or damaged")
-            return run
         except BaseException as error:
             run.close()
-            if not isinstance(error, DamageFound):
-                raise
-            if self._threads == 1:
+            if isinstance(error, DamageFound):
                 raise VideoError(f"{self.name}: damaged at frame 0: {error}") from error
-        self._threads = 1
-        return self._decode_first()
+            raise
+        return run
 
     def _known_facts(self) -> PacketFacts:
         """What the packets say, found out once; and what follows from it."""
@@ -136,15 +133,6 @@ class PyavReader(VideoReader):
             facts = run.read_packets(look_inside=look_inside)
         assert facts is not None  # it stood before the first
         return facts
-
-    def _settle(self, damage: Damage) -> None:
-        """With several decoder threads FFmpeg tells of damage at other frames: one finds the place."""
-        if self._threads == 1:
-            super()._settle(damage)
-            return
-        self._threads = 1
-        self._demote(damage.reason)
-        raise IndexContradicted(f"{self.name}: {damage.reason}")
 
     def _demote(self, reason: str) -> None:
         self._index = None
