@@ -36,6 +36,8 @@ class PyavPass(FramePass):
         self.is_stale = False
         self._is_lost = False  # between frames, until one says where it is
         self._wanted = 0  # the frame it is on its way to
+        self._expected: set[int] = set()  # those that will be asked for, up to:
+        self._expected_until = 0
         self._left_out: set[int] = set()  # frames on this way that nobody needs
         self._frame: av.VideoFrame | None = None
         self._first_packet: tuple[int | None, int | None, int] | None = None
@@ -84,6 +86,11 @@ class PyavPass(FramePass):
 
     def can_reach(self, index: int) -> bool:  # noqa: D102 -- as the base class says
         return not self.is_stale and (self.index is not None or index >= self.position)
+
+    def expect(self, indices: Sequence[int]) -> None:  # noqa: D102
+        if self.index is not None:
+            self._expected = {min(index, len(self.index) - 1) for index in indices}
+            self._expected_until = max(self._expected)
 
     def expect(self, indices: Sequence[int]) -> None:  # noqa: D102
         if self.index is not None:

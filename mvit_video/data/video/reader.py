@@ -8,7 +8,7 @@ import operator
 import sys
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self
@@ -26,6 +26,7 @@ from mvit_video.data.video.errors import (
 )
 
 Image = NDArray[np.uint8]
+_LOOK_AHEAD = 256  # indices
 OnDamage = Literal["keep", "refuse"]
 ON_DAMAGE: tuple[OnDamage, ...] = ("keep", "refuse")
 
@@ -66,6 +67,9 @@ class FramePass(ABC):
     def can_reach(self, index: int) -> bool:
         """Whether ``advance_to(index)`` is possible; passes only move forward unless they say otherwise."""
         return index >= self.position
+
+    def expect(self, indices: Sequence[int]) -> None:  # noqa: B027 -- not every pass can use it
+        """Says which indices will be asked for next: sorted, and none between them that is not among them."""
 
     @abstractmethod
     def advance_to(self, index: int) -> bool:
@@ -236,11 +240,13 @@ class VideoReader(ABC):
         shown = -1
         trusted = self.is_trusted
         try:
-            for index in map(operator.index, indices):
+            for index, following in _looking_ahead(map(operator.index, indices)):
                 self._check_order(index, shown)
                 if trusted and not self.is_trusted:
                     raise IndexContradicted(self.name)  # another stream found out
                 run = run or self._start_pass(index)
+                if following:
+                    run.expect(following)
                 if index != shown and not self._advance(run, index):
                     if not until_end:
                         raise self._beyond_the_end(index)
@@ -323,6 +329,15 @@ class VideoReader(ABC):
     def _check_open(self) -> None:
         if self._closed:
             raise VideoError(f"{self.name}: the video is closed; open it again")
+
+
+def _looking_ahead(indices: Iterator[int]) -> Iterator[tuple[int, list[int]]]:
+    """Each index; with every so many first of them, it and the next ones, as far as they ascend."""
+    while group := list(itertools.islice(indices, _LOOK_AHEAD)):
+        ascending = all(one <= other for one, other in itertools.pairwise(group))
+        yield group[0], group if ascending else []
+        for index in group[1:]:
+            yield index, []
 
 
 def oriented(image: NDArray[Any], matrix: tuple[int, int, int, int]) -> NDArray[Any]:

@@ -18,7 +18,8 @@ class SeekIndex:
         order = np.argsort(table.pts)
         self._times = table.pts[order]
         self._key_frames = np.flatnonzero(table.is_key[order])
-        sought_by = table.dts if facts.container == MOVIE else table.pts
+        # In movies FFmpeg looks for the decoding time, counted from 0 where edit lists begin below it.
+        sought_by = table.dts - min(0, int(table.dts[0])) if facts.container == MOVIE else table.pts
         self._targets = sought_by[order][self._key_frames]
         disposable = facts.pictures.is_disposable if facts.pictures else None
         self._is_disposable = None if disposable is None else disposable[order]
