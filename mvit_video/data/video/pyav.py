@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mvit_video.data.video.errors import DamageFound, IndexContradicted, VideoError
 from mvit_video.data.video.looking import PacketLog, StreamKind
-from mvit_video.data.video.packets import PacketFacts
+from mvit_video.data.video.packets import KnownDamage, PacketFacts
 from mvit_video.data.video.reader import FramePass, Image, oriented
 from mvit_video.data.video.seek_index import SeekIndex
 from mvit_video.data.video.sources import OpenSource
@@ -33,6 +33,7 @@ class PyavPass(FramePass):
 
     def __init__(self, source: OpenSource, *, threads: int, index: SeekIndex | None) -> None:
         self.index = index
+        self.damage_ahead: KnownDamage | None = None
         self.is_stale = False
         self._is_lost = False  # between frames, until one says where it is
         self._wanted = 0  # the frame it is on its way to
@@ -47,6 +48,7 @@ class PyavPass(FramePass):
 
     def _open(self, threads: int) -> None:
         self._threads = threads
+        self._damage_met: KnownDamage | None = None
         self._container = _open_container(self._source)
         try:
             self._stream = _choose_stream(self._container, self._source.name)
@@ -86,11 +88,6 @@ class PyavPass(FramePass):
 
     def can_reach(self, index: int) -> bool:  # noqa: D102 -- as the base class says
         return not self.is_stale and (self.index is not None or index >= self.position)
-
-    def expect(self, indices: Sequence[int]) -> None:  # noqa: D102
-        if self.index is not None:
-            self._expected = {min(index, len(self.index) - 1) for index in indices}
-            self._expected_until = max(self._expected)
 
     def expect(self, indices: Sequence[int]) -> None:  # noqa: D102
         if self.index is not None:
@@ -209,19 +206,42 @@ class PyavPass(FramePass):
                 )
             held.append(frame)
             if frame.pict_type != PictureType.B:
-                yield from held
+                yield from self._before_damage(held)
                 held.clear()
-        yield from held
+        yield from self._before_damage(held)
+        for damage in filter(None, (self._damage_met, self.damage_ahead)):
+            raise DamageFound(damage.reason)
+
+    def _before_damage(self, frames: list[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+        for frame in frames:
+            for damage in filter(None, (self._damage_met, self.damage_ahead)):
+                if frame.pts is not None and frame.pts >= damage.time:
+                    raise DamageFound(damage.reason)
+            yield frame
 
     def _decoded_frames(self) -> Iterator[av.VideoFrame]:
-        for packet in self._packets():
+        for packet, is_last in self._packets():
             if self._leaves_out(packet):
                 continue
+            if is_last and packet.is_corrupt:
+                yield from self._drain(packet, "the last packet is cut off")
+                return
             try:
                 frames = self._stream.decode(packet)
             except _ERRORS as error:
-                raise DamageFound(_reason(error)) from error
+                yield from self._drain(packet, _reason(error))
+                return
             yield from frames
+
+    def _drain(self, damaged: Any, reason: str) -> Iterator[av.VideoFrame]:
+        """What the decoder holds when it meets a damaged packet; what is shown before that is good."""
+        if damaged.pts is None:
+            raise DamageFound(reason)
+        self._damage_met = KnownDamage(damaged.pts, reason)
+        try:
+            yield from self._stream.decode(None)
+        except _ERRORS:
+            return
 
     def _leaves_out(self, packet: Any) -> bool:
         """Whether a packet is passed over: its frame is not expected, and no other needs it."""
@@ -235,28 +255,23 @@ class PyavPass(FramePass):
         self._left_out.add(frame)
         return True
 
-    def _packets(self) -> Iterator[Any]:
-        """All packets and one to drain the decoder; where reading fails, that one, and then the damage."""
+    def _packets(self) -> Iterator[tuple[Any, bool]]:
+        """All packets and an empty one at the end; and whether a packet is the last that holds something."""
         packets = iter(self._container.demux(self._stream))
         packet: Any = None
-        reason: str | None = None
-        while reason is None:
+        while True:
             try:
                 following = next(packets, None)
             except _ERRORS as error:
-                following, reason = None, _reason(error)
+                if packet is not None:
+                    yield packet, False
+                raise DamageFound(_reason(error)) from error
             if packet is not None:
                 self._first_packet = self._first_packet or _identity(packet)
-                if packet.is_corrupt and (following is None or following.size == 0):
-                    reason = reason or "the last packet is cut off"
-                    break
-                yield packet
+                yield packet, following is None or following.size == 0
             if following is None:
-                break
+                return
             packet = following
-        if reason is not None:
-            yield None
-            raise DamageFound(reason)
 
 
 def _open_container(source: OpenSource) -> Any:
