@@ -4,7 +4,8 @@ Each worker has a pipe of its own, so no lock can be left held by one that dies.
 more ahead, and writes what is large of a result into a slot of shared memory set apart for the task.
 
 Workers are started by a server process that has imported what they need and nothing else (forkserver): they
-start fast, share its memory, and are safe beside threads and CUDA.
+start fast, share its memory, and are safe beside threads and CUDA. The program's main module, with whatever
+that imports and does, is left out unless the work is defined in it.
 """
 
 import contextlib
@@ -34,8 +35,8 @@ _START_SECONDS = 300.0
 _IDLE_DEATHS = 3  # per worker, without a result in between
 _SENT_BY_OTHERS = {signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2}
 _CANNOT_START = (
-    "a worker process cannot start: {reason} before its first task; a script that reads videos with workers "
-    "needs what it does under if __name__ == '__main__': (each worker imports the script), or num_workers=0"
+    "a worker process cannot start: {reason} before its first task; workers import a script that defines what "
+    "they need, so what the script does belongs under if __name__ == '__main__':"
 )
 
 
@@ -109,6 +110,7 @@ class Workforce:
         self._slots = SharedBlock(max(_PAGE, num_slots * self._slot_bytes))
         self._board = Board(num_workers)
         self._work = pickle.dumps(work)
+        self._needs_main = b"__main__" in self._work
         self._context: Any = multiprocessing.get_context(start_method)
         if start_method == "forkserver":
             self._context.set_forkserver_preload(_PRELOAD)
@@ -177,8 +179,8 @@ class Workforce:
             target=serve, args=(setup, theirs), name=f"mvit-video worker {number}", daemon=True
         )
         self._board.end(number)
-        _forget_a_main_file_that_is_none()
-        process.start()
+        with contextlib.nullcontext() if self._needs_main else _without_main():
+            process.start()
         theirs.close()
         worker = _Worker(number, process, ours)
         self._workers.append(worker)
@@ -240,11 +242,19 @@ class Workforce:
             raise WorkerError(f"worker processes end again and again without a task: the last was {reason}")
 
 
-def _forget_a_main_file_that_is_none() -> None:
-    """A program from standard input says that it is the file "<stdin>", and workers would look for that."""
-    main: Any = sys.modules.get("__main__")
-    if getattr(main, "__file__", None) == "<stdin>":
-        del main.__file__
+@contextlib.contextmanager
+def _without_main() -> Iterator[None]:
+    """Processes started meanwhile do not import the program's main module."""
+    main: Any = sys.modules["__main__"]
+    kept = {name: getattr(main, name, None) for name in ("__file__", "__spec__")}
+    has_file = hasattr(main, "__file__")
+    main.__file__ = main.__spec__ = None
+    try:
+        yield
+    finally:
+        main.__file__, main.__spec__ = kept["__file__"], kept["__spec__"]
+        if not has_file:
+            del main.__file__
 
 
 def _error_of(reply: Reply) -> Exception:

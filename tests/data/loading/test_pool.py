@@ -271,31 +271,41 @@ def start(arguments, **options):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["-c", "stdin", "file"])
-def test_programs_without_a_file_and_scripts(tmp_path, how):
-    guarded = script([("return", 1), ("segfault", 0), ("return", 2)], "if __name__ == '__main__': main()\n")
-    (tmp_path / "program.py").write_text(guarded)
-    words = {"-c": ["-c", guarded], "stdin": ["-"], "file": [tmp_path / "program.py"]}[how]
+@pytest.mark.parametrize("how", ["-c", "stdin", "file", "spawn"])
+def test_any_program_can_have_workers_which_leave_it_alone(tmp_path, how):
+    method = how if how == "spawn" else "forkserver"
+    text = script([("return", 1), ("segfault", 0), ("modules", None)], "import wave\nmain()\n", method)
+    (tmp_path / "program.py").write_text(text)
+    words = {"-c": ["-c", text], "stdin": ["-"]}.get(how, [tmp_path / "program.py"])
     process = start(words, stdin=subprocess.PIPE)
-    out, err = process.communicate(guarded if how == "stdin" else "")
+    out, err = process.communicate(text if how == "stdin" else "")
     assert process.returncode == 0, err
-    assert out.split("\n") == ["1", "Crash(reason='killed by SIGSEGV')", "2", ""]
+    first, second, modules = out.strip().split("\n")
+    assert (first, second) == ("1", "Crash(reason='killed by SIGSEGV')")
+    assert "'kit.pool_work'" in modules
+    assert "'wave'" not in modules
     assert err == ""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["forkserver", "spawn"])
-def test_a_script_without_a_guard_is_told_so(tmp_path, method):
-    (tmp_path / "program.py").write_text(script([("return", 1)], "main()\n", method))
-    process = start([tmp_path / "program.py"])
-    out, err = process.communicate()
-    assert process.returncode == 1
-    assert out == ""
-    last = err.strip().split("\n")[-1]
-    assert last.startswith(
-        "mvit_video.data.loading.workforce.WorkerError: a worker process cannot start: ended with"
-    )
-    assert "under if __name__ == '__main__':" in last
+def test_a_script_that_defines_the_work_needs_a_guard_and_is_told_so(tmp_path, method):
+    own = "def work(task):\n    return task\n\n"
+    text = script([1, 2], own, method)
+    for ending in ("main()\n", "if __name__ == '__main__':\n    main()\n"):
+        (tmp_path / "program.py").write_text(text + ending)
+        process = start([tmp_path / "program.py"])
+        out, err = process.communicate()
+        if ending != "main()\n":
+            assert (process.returncode, out, err) == (0, "1\n2\n", "")
+            continue
+        assert process.returncode == 1
+        assert out == ""
+        last = err.strip().split("\n")[-1]
+        assert last.startswith(
+            "mvit_video.data.loading.workforce.WorkerError: a worker process cannot start: ended with"
+        )
+        assert "belongs under if __name__ == '__main__':" in last
 
 
 @pytest.mark.parametrize("method", ["forkserver", pytest.param("spawn", marks=pytest.mark.slow)])
