@@ -213,7 +213,7 @@ HARMED = [
     _dropped("dropped_key.mkv", 36, tuple(range(36)), options=_NO_B),
     _dropped("dropped_p.mp4", 30, tuple(range(30)), options=_NO_B),
     _dropped(
-        "dropped_b.mkv", 25, tuple(number for number in range(60) if number != 25), harmless=True, options=_B
+        "dropped_b.mkv", 26, tuple(number for number in range(60) if number != 26), harmless=True, options=_B
     ),
     _resized("resized.ts", options=_NO_B),
     _resized("resized.h264", options=_NO_B),

@@ -75,21 +75,19 @@ class H264Pictures:
         problem = self._find_mixture(slices, firsts)
         if problem:
             none = np.zeros(self._num_packets, np.bool_)
-            return Pictures(shown, none, none, shown, None, problem=problem)
+            return Pictures(shown, none, none, none, shown, None, problem=problem)
         heads = _pick([slices], firsts)
         before = _last_reference_before(heads)
-        is_complete = _follows(heads, before, 1 << self._parameters.frame_num_bits)
         order = self._output_order(heads, before)
-        if self._parameters.order_bits is not None:
-            is_complete &= _counts_on(heads, order)
-        is_numbered = self._parameters.order_bits is not None or bool(np.all(heads.is_reference))
+        is_counted = self._parameters.order_bits is not None
         return Pictures(
             shown,
             heads.is_idr,
-            is_complete,
+            _follows(heads, before, 1 << self._parameters.frame_num_bits),
+            _counts_on(heads, order) if is_counted else np.ones_like(heads.is_idr),
             order,
             self._parameters.max_reordering,
-            is_numbered=is_numbered,
+            is_numbered=is_counted or bool(np.all(heads.is_reference)),
             is_disposable=~heads.is_reference,
         )
 

@@ -12,7 +12,7 @@ import numpy as np
 from mvit_video.data.video.bitstreams import BitstreamProblem, Bytes
 from mvit_video.data.video.h264 import H264Pictures
 from mvit_video.data.video.movie_table import MovieTable, read_movie_table
-from mvit_video.data.video.packets import Integers, PacketFacts, PacketTable, Pictures
+from mvit_video.data.video.packets import Integers, KnownDamage, PacketFacts, PacketTable, Pictures
 from mvit_video.data.video.trust import MOVIE
 from mvit_video.data.video.vp9 import Vp9Pictures
 
@@ -51,6 +51,8 @@ class PictureCollector(Protocol):
 def look_into_movie(file: BinaryIO, kind: StreamKind, first_time: int | None) -> PacketFacts | None:
     """The facts of a plain movie, which needs no demuxer; None where this is none.
 
+    Where its tables have a problem, nobody looks into its packets.
+
     Args:
         file: The whole file.
         kind: The stream.
@@ -59,14 +61,20 @@ def look_into_movie(file: BinaryIO, kind: StreamKind, first_time: int | None) ->
     movie = read_movie_table(file, kind.track)
     if movie is None or len(movie.packets) == 0 or first_time is None:
         return None
-    if movie.packets.time_base != kind.time_base or movie.packets.problem:
+    if movie.packets.time_base != kind.time_base:
         return None
+    shift = first_time - int(movie.packets.pts.min())
+    table = replace(movie.packets, pts=movie.packets.pts + shift, dts=movie.packets.dts + shift)
+    is_missing = movie.places + table.sizes > file.seek(0, 2)
+    if np.any(is_missing):
+        damage = KnownDamage(int(table.pts[is_missing].min()), str(table.problem))
+        return PacketFacts(kind.container, kind.codec, table, None, damage)
+    if table.problem:
+        return PacketFacts(kind.container, kind.codec, table, None)
     try:
         pictures = _look_into_samples(file, movie, kind)
     except BitstreamProblem as problem:
-        pictures = _unknown(len(movie.packets), str(problem))
-    shift = first_time - int(movie.packets.pts.min())
-    table = replace(movie.packets, pts=movie.packets.pts + shift, dts=movie.packets.dts + shift)
+        pictures = _unknown(len(table), str(problem))
     return PacketFacts(kind.container, kind.codec, table, pictures)
 
 
@@ -146,7 +154,7 @@ def _collector_for(kind: StreamKind) -> PictureCollector | None:
 
 def _unknown(num_packets: int, problem: str) -> Pictures:
     none, zeros = np.zeros(num_packets, np.bool_), np.zeros(num_packets, np.int64)
-    return Pictures(zeros, none, none, zeros, None, problem=problem)
+    return Pictures(zeros, none, none, none, zeros, None, problem=problem)
 
 
 def _look_into_samples(file: BinaryIO, movie: MovieTable, kind: StreamKind) -> Pictures:

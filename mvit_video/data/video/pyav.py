@@ -209,14 +209,19 @@ class PyavPass(FramePass):
                 yield from self._before_damage(held)
                 held.clear()
         yield from self._before_damage(held)
-        for damage in filter(None, (self._damage_met, self.damage_ahead)):
-            raise DamageFound(damage.reason)
+        if self._damage is not None:
+            raise DamageFound(self._damage.reason)
+
+    @property
+    def _damage(self) -> KnownDamage | None:
+        """What comes first of the damage known before and the damage met."""
+        return min(filter(None, (self.damage_ahead, self._damage_met)), default=None)
 
     def _before_damage(self, frames: list[av.VideoFrame]) -> Iterator[av.VideoFrame]:
         for frame in frames:
-            for damage in filter(None, (self._damage_met, self.damage_ahead)):
-                if frame.pts is not None and frame.pts >= damage.time:
-                    raise DamageFound(damage.reason)
+            damage = self._damage
+            if damage is not None and frame.pts is not None and frame.pts >= damage.time:
+                raise DamageFound(damage.reason)
             yield frame
 
     def _decoded_frames(self) -> Iterator[av.VideoFrame]:

@@ -6,18 +6,19 @@ decoding forward from the first frame. Where the packets prove to give the same 
 counted and sought by them, and every decoded frame is checked.
 """
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 
 from mvit_video.data.video.errors import DamageFound, VideoError
 from mvit_video.data.video.looking import look_into_movie
-from mvit_video.data.video.packets import PacketFacts
+from mvit_video.data.video.packets import KnownDamage, PacketFacts
 from mvit_video.data.video.pyav import PyavPass
 from mvit_video.data.video.reader import OnDamage, VideoReader
 from mvit_video.data.video.seek_index import SeekIndex
 from mvit_video.data.video.sources import Source, name_of, open_source
-from mvit_video.data.video.trust import CODECS, CONTAINERS, MOVIE, why_untrusted
+from mvit_video.data.video.trust import CODECS, CONTAINERS, MOVIE, find_damage, why_untrusted
 
 _FALLBACK_RATE = Fraction(25)  # FFmpeg's own, for streams without a single timestamp
 
@@ -41,6 +42,7 @@ class PyavReader(VideoReader):
         self._facts: PacketFacts | None = None
         self._objection: str | None = None
         self._index: SeekIndex | None = None
+        self._damage_ahead: KnownDamage | None = None
         self._source = open_source(source)
         try:
             first = self._decode_first()
@@ -81,7 +83,9 @@ class PyavReader(VideoReader):
         self._source.close()
 
     def _open_pass(self) -> PyavPass:
-        return PyavPass(self._source, threads=self._threads, index=self._index)
+        run = PyavPass(self._source, threads=self._threads, index=self._index)
+        run.damage_ahead = self._damage_ahead
+        return run
 
     def _decode_first(self) -> PyavPass:
         run = self._open_pass()
@@ -103,8 +107,10 @@ class PyavReader(VideoReader):
             self._objection = why_untrusted(self._facts)
             if self._objection is None:
                 self._index = SeekIndex(self._facts)
+            else:
+                self._damage_ahead = find_damage(self._facts)
             if isinstance(self._idle, PyavPass):
-                self._idle.index = self._index
+                self._idle.index, self._idle.damage_ahead = self._index, self._damage_ahead
         return self._facts
 
     def _find_facts(self) -> PacketFacts:
@@ -120,13 +126,19 @@ class PyavReader(VideoReader):
                 facts = look_into_movie(file, kind, self._first_time)
             if facts is not None:
                 self._idle = run
-                return facts
+                return facts if facts.table.problem is None else self._without(facts)
         facts = run.read_packets(look_inside=True)
         if facts is not None and why_untrusted(facts) is None:
             self._idle = run
             return facts
         run.close()
         return facts or self._read_packets(look_inside=True)
+
+    def _without(self, movie: PacketFacts) -> PacketFacts:
+        """What FFmpeg finds in a movie whose tables promise something else."""
+        facts = self._read_packets(look_inside=False)
+        table = replace(facts.table, problem=movie.table.problem)
+        return replace(facts, table=table, missing=movie.missing)
 
     def _read_packets(self, *, look_inside: bool) -> PacketFacts:
         with self._open_pass() as run:

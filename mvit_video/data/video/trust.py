@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mvit_video.data.video.packets import Flags, PacketFacts, PacketTable, Pictures
+from mvit_video.data.video.packets import Flags, Integers, KnownDamage, PacketFacts, PacketTable, Pictures
 
 MOVIE = "mov,mp4,m4a,3gp,3g2,mj2"
 CONTAINERS = frozenset({MOVIE, "matroska,webm"})
@@ -65,8 +65,8 @@ def _objections_to_pictures(pictures: Pictures, table: PacketTable) -> Iterator[
         yield f"key packet {_first(table.is_key & ~pictures.is_reset)} needs the packets before it"
     if np.any(pictures.is_reset & ~table.is_key):
         yield f"packet {_first(pictures.is_reset & ~table.is_key)} is a key packet and not called one"
-    if not np.all(pictures.is_complete):
-        yield f"a picture is missing before packet {_first(~pictures.is_complete)}"
+    if not np.all(pictures.has_references & pictures.counts_on):
+        yield f"a picture is missing before packet {_first(~(pictures.has_references & pictures.counts_on))}"
 
 
 def _objections_to_times(table: PacketTable, pictures: Pictures) -> Iterator[str]:
@@ -88,14 +88,48 @@ def _objections_to_times(table: PacketTable, pictures: Pictures) -> Iterator[str
         yield f"it does not say that {reordering} pictures are reordered"
 
 
+def find_damage(facts: PacketFacts) -> KnownDamage | None:
+    """Where the packets show damage that decoders pass over without a word; None if nowhere.
+
+    A packet behind the end of the file; or a picture that others refer to and that is missing: its number is,
+    and there is a gap where it should be shown (some encoders count wrongly, and nothing is missing).
+    """
+    pictures, table = facts.pictures, facts.table
+    if facts.missing or pictures is None or pictures.problem or len(table) == 0:
+        return facts.missing
+    group = np.cumsum(pictures.is_reset)
+    has_gap = np.isin(group, group[~pictures.counts_on | _is_shown_long(table)])
+    lacks = ~pictures.has_references & has_gap & (group > 0)
+    if not np.any(lacks):
+        return None
+    first = _first(lacks)
+    others = table.pts[first:][group[first:] == group[first]]
+    return KnownDamage(int(others.min()), "a picture that others refer to is missing")
+
+
+def _is_shown_long(table: PacketTable) -> Flags:
+    """Whether it takes far longer than usual until the next picture is shown."""
+    shown = np.argsort(table.pts, kind="stable")
+    steps = np.diff(table.pts[shown])
+    is_long = np.zeros(len(table), np.bool_)
+    if len(steps):
+        is_long[shown[:-1]] = steps > 1.5 * np.median(steps)
+    return is_long
+
+
+def _is_even(times: Integers) -> bool:
+    """Whether sorted times are equally far apart, each to a tick."""
+    if len(times) < 2:
+        return True
+    even = times[0] + (times[-1] - times[0]) * np.arange(len(times)) / (len(times) - 1)
+    return bool(np.all(np.abs(times - even) <= 1))
+
+
 def _is_gapless(table: PacketTable, pictures: Pictures) -> bool:
     """Whether no packet can be missing, by the times; between key packets the numbers may say so, too."""
     shown = np.argsort(table.pts, kind="stable")
     times = table.pts[shown]
-    if len(times) < 2:
-        return True
-    even = times[0] + (times[-1] - times[0]) * np.arange(len(times)) / (len(times) - 1)
-    if np.all(np.abs(times - even) <= 1):
+    if _is_even(times):
         return True
     steps, ends_group = np.diff(times), pictures.is_reset[shown][1:]
     if not pictures.is_numbered or np.all(ends_group):

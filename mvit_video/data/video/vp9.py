@@ -58,7 +58,8 @@ class Vp9Pictures:
         is_reset = (frames.is_key & frames.is_shown)[firsts]
         numbers = np.arange(self._num_packets)
         order = numbers - np.maximum.accumulate(np.where(is_reset, numbers, 0))
-        return Pictures(shown, is_reset, np.ones_like(is_reset), order, 0, is_numbered=False)
+        unknown = np.ones_like(is_reset)
+        return Pictures(shown, is_reset, unknown, unknown, order, 0, is_numbered=False)
 
 
 def _split(data: Bytes, starts: Integers, sizes: Integers) -> tuple[Integers, Integers]:
