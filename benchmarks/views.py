@@ -16,14 +16,14 @@ import torch
 import torch.nn.functional as F
 from pytorchvideo.data.encoded_video import EncodedVideo
 
-from mvit_video.data import VideoReader, ViewPlan, decode_views
+from mvit_video.data import ViewPlan, decode_views, open_reader
 
 PLAN = ViewPlan(16, 4, temporal_views=5, spatial_crops=1, crop_size=224, short_side=256)
 
 
 def our_views(path: str) -> torch.Tensor:
     """What evaluation does: uint8 (views, 3, T, S, S)."""
-    with VideoReader(path) as video:
+    with open_reader(path) as video:
         return decode_views(video, PLAN).views
 
 
@@ -64,7 +64,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     for path in arguments.videos:
-        with VideoReader(path) as video:
+        with open_reader(path) as video:
             indices = PLAN.frame_indices(video.num_frames, video.fps)
             rate = video.frame_rate
         clips = [(int(i[0]) / rate, int(i[-1] + 1) / rate, torch.from_numpy(i - i[0])) for i in indices]

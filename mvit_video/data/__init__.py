@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from mvit_video.data.sampling.view_plan import ViewPlan
     from mvit_video.data.video.errors import Damage, DamagedVideoWarning, IndexContradicted, VideoError
     from mvit_video.data.video.opening import Decoding, open_reader
-    from mvit_video.data.video.pyav import VideoReader
     from mvit_video.data.video.pytorch_video import Video, VideoPathHandler, open_video
+    from mvit_video.data.video.reader import VideoReader
 
 _HOMES = {
     "augment.erasing": ("Erasure", "RandomErasing"),
@@ -63,8 +63,8 @@ _HOMES = {
     "sampling.view_plan": ("ViewPlan",),
     "video.errors": ("Damage", "DamagedVideoWarning", "IndexContradicted", "VideoError"),
     "video.opening": ("Decoding", "open_reader"),
-    "video.pyav": ("VideoReader",),
     "video.pytorch_video": ("Video", "VideoPathHandler", "open_video"),
+    "video.reader": ("VideoReader",),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 

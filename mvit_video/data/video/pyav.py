@@ -338,12 +338,3 @@ def _reason(error: BaseException) -> str:
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     log = getattr(error, "log", None)
     return " ".join(f"{text} ({log[2]})".split() if log else text.split())
-
-
-def __getattr__(name: str) -> Any:
-    """Where readers were; until their users ask ``open_reader`` for one."""
-    if name in ("VideoReader", "PyavReader"):
-        from mvit_video.data.video.pyav_reader import PyavReader
-
-        return PyavReader
-    raise AttributeError(name)

@@ -17,7 +17,7 @@ from kit.videos import (
 )
 
 from mvit_video.data import VideoError, ViewPlan, decode_views, open_video
-from mvit_video.data.video.pyav import VideoReader
+from mvit_video.data.video.pyav_reader import PyavReader
 
 FORMATS = [
     ("libx264", "mp4", {}),
@@ -112,7 +112,7 @@ def test_variable_rate_is_the_average_and_frames_are_counted(tmp_path):
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
 def test_constant_rates_are_exact_despite_rounded_timestamps(tmp_path, fps, suffix):
     path = write_video(tmp_path / f"v.{suffix}", 30, fps=fps)
-    with VideoReader(path) as video:
+    with PyavReader(path) as video:
         assert float(video.frame_rate) == pytest.approx(float(fps), rel=1e-6)
 
 
