@@ -35,8 +35,8 @@ _START_SECONDS = 300.0
 _IDLE_DEATHS = 3  # per worker, without a result in between
 _SENT_BY_OTHERS = {signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2}
 _CANNOT_START = (
-    "a worker process cannot start: {reason} before its first task; workers import a script that defines what "
-    "they need, so what the script does belongs under if __name__ == '__main__':"
+    "a worker process cannot start: {reason} before its first task; workers import a script that defines "
+    "what they need, so what it does belongs under if __name__ == '__main__':"
 )
 
 
