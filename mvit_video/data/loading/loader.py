@@ -209,17 +209,17 @@ def test_loader(
     )
     with pool, closing(pool.run(map(dataset.task, indices))) as results:
         for task, result in results:
-            yield dataset.sample(task, _own(result))
+            yield dataset.sample(task, _own(result, copy=num_workers > 0))
 
 
 test_loader.__test__ = False  # type: ignore[attr-defined]  # not a test, whatever pytest thinks of the name
 
 
-def _own(result: ReadViews | Unreadable | Crash) -> ReadViews | Unreadable:
-    """The result in memory that nobody else uses."""
+def _own(result: ReadViews | Unreadable | Crash, *, copy: bool) -> ReadViews | Unreadable:
+    """The result, if need be in memory that nobody else uses."""
     if isinstance(result, Crash):
         return Unreadable(result.reason)
-    if isinstance(result, ReadViews):
+    if isinstance(result, ReadViews) and copy:
         return replace(result, views=result.views.clone())
     return result
 

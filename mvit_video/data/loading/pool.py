@@ -4,7 +4,6 @@ Results come back in the order of the tasks.
 """
 
 import functools
-import itertools
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -17,6 +16,7 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 _POLL_SECONDS = 0.1
+_NO_MORE: Any = object()
 
 
 class RunEndedError(RuntimeError):
@@ -48,7 +48,8 @@ class WorkerPool(Generic[Task, Result]):
     Args:
         work: Called with a task, in a worker; it and the tasks and results can be pickled. What it raises is
             raised in the parent.
-        num_workers: Processes; 0 works in this one, where crashes and hangs are not survived.
+        num_workers: Processes; 0 works in this one, where crashes and hangs are not survived. With
+            PYTHONFAULTHANDLER=1 in the environment, one that crashes says where.
         timeout_seconds: A task that takes longer, counted from when its worker began it (or last called
             ``heartbeat``), is given up and its worker ended.
         result_bytes: Size of the large arrays of a result; larger ones get through, but slower.
@@ -172,13 +173,13 @@ class WorkerPool(Generic[Task, Result]):
         while True:
             if self._run is not run or (stop is not None and stop.is_set()):
                 raise RunEndedError("the reading was ended: it was stopped, or another was begun")
-            self._hand_out(workforce, tasks)
-            if not self._order:
+            are_all_out = self._hand_out(workforce, tasks)
+            job = self._order[0] if self._order else None
+            if job is None and are_all_out:
                 return
-            job = self._order[0]
-            for event in workforce.events(0 if job.done else _POLL_SECONDS, self._slot_of):
+            for event in workforce.events(0 if job and job.done else _POLL_SECONDS, self._slot_of):
                 self._hear(event)
-            if not job.done:
+            if job is None or not job.done:
                 continue
             if isinstance(job.outcome, Exception):
                 raise job.outcome
@@ -187,16 +188,20 @@ class WorkerPool(Generic[Task, Result]):
                 self._order.popleft()
                 self._free_slots.append(job.slot)
 
-    def _hand_out(self, workforce: Workforce, tasks: Iterator[Task]) -> None:
-        """Gives tasks to workers until all have enough, or there is nowhere to put a result."""
+    def _hand_out(self, workforce: Workforce, tasks: Iterator[Task]) -> bool:
+        """Gives tasks to workers until all have enough; whether there are no more tasks."""
         while True:
-            if not self._unsent and self._free_slots:
-                self._unsent.extend(_Job(task, self._free_slots.pop()) for task in itertools.islice(tasks, 1))
-                self._order.extend(self._unsent)
-            if not self._unsent or not workforce.has_room():
-                return
-            job = self._unsent.popleft()
-            self._jobs[self._next_serial] = job
+            if not self._unsent:
+                if not self._free_slots:  # those of a run that was left may still be in use
+                    return False
+                task = next(tasks, _NO_MORE)
+                if task is _NO_MORE:
+                    return True
+                self._unsent.append(_Job(task, self._free_slots.pop()))
+                self._order.append(self._unsent[0])
+            if not workforce.has_room():
+                return False
+            self._jobs[self._next_serial] = job = self._unsent.popleft()
             workforce.send(self._next_serial, job.slot, job.task)
             self._next_serial += 1
 

@@ -40,7 +40,7 @@ _CANNOT_START = (
 )
 
 
-class WorkerError(RuntimeError):
+class WorkerError(ChildProcessError):
     """Worker processes cannot be started, or do not live."""
 
 

@@ -187,10 +187,12 @@ def test_a_task_that_hangs_in_a_run_left_early_is_ended_in_the_next(tmp_path):
 
 def test_a_run_is_stopped_from_another_thread(tmp_path):
     marker, stop = tmp_path / "begun", threading.Event()
-    with WorkerPool(work, num_workers=1, timeout_seconds=PATIENT) as pool:
+    with WorkerPool(work, num_workers=1, timeout_seconds=2) as pool:
         threading.Thread(target=lambda: (wait_until(marker.exists), stop.set())).start()
         with pytest.raises(RunEndedError, match="it was stopped"):
-            list(pool.run([("begin_and_sleep", marker)], stop=stop))
+            list(pool.run([("begin_and_sleep", marker), *numbers(9)], stop=stop))
+        # All places for results are taken by tasks that nobody wants any more.
+        assert results(pool, numbers(9)) == list(range(9))
 
 
 def test_without_workers_it_is_all_done_here():

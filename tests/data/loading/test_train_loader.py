@@ -4,12 +4,10 @@ import threading
 from multiprocessing import active_children
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from kit.broken_readers import break_reader
-from kit.media_damage import harm_file, zeroed
-from kit.videos import numbered_frame, read_number, write_video
+from kit.videos import read_number, write_video
 
 from mvit_video.data import (
     BadVideo,
@@ -26,6 +24,7 @@ from mvit_video.data import (
     VideoList,
     VideoRecord,
     ViewPlan,
+    open_reader,
     soft_targets,
 )
 from mvit_video.data.loading import loader  # a bare name starting with test_ would be collected
@@ -251,20 +250,20 @@ def test_too_many_bad_ones_in_a_row_are_an_error(records):
 # Damage
 
 
-NOISE = np.random.default_rng(0).integers(0, 60, (8, 64, 64, 3), dtype=np.uint8)
-
-
-def noisy_frame(number):
-    """Takes some bytes to encode, so that damage hits pictures and not headers."""
-    return numbered_frame(number) - 40 + NOISE[number % len(NOISE)]
+LONG = ViewPlan(8, 7, 1, 1, 32, 32)  # over all of the video
+SQUEEZED = TrainTransform(64, area=(1, 1), aspect=(1.5, 1.5), flip=False)  # all of 96 x 64 pixels
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])
 @pytest.mark.filterwarnings("ignore::mvit_video.data.DamagedVideoWarning")
-def test_the_good_part_of_a_damaged_video_is_used_and_counted(tmp_path, num_workers):
-    path = str(write_video(tmp_path / "v.mp4", 60, picture=noisy_frame, b_frames=0))
-    harm_file(Path(path), zeroed(30, 34))
-    dataset = TrainClips([VideoRecord(path, 0)], ClipSpec(8, 4), WHOLE)
+def test_the_good_part_of_a_damaged_video_is_used_and_counted(media, num_workers):
+    path = str(media.path("flipped.mp4"))  # of 60 frames the first 30 are good
+    with open_reader(path) as video:
+        assert video.is_trusted  # and decoding contradicts it
+    (sample,) = loader.test_loader(TestVideos([VideoRecord(path)], LONG), num_workers=num_workers)
+    assert sample.error is None
+    assert [bad.path for bad in sample.damaged] == [path]
+    dataset = TrainClips([VideoRecord(path, 0)], ClipSpec(8, 4), SQUEEZED)
     train = TrainLoader(dataset, batch_size=1, num_workers=num_workers)
     starts, met = set(), 0
     for epoch in range(20):
@@ -278,7 +277,7 @@ def test_the_good_part_of_a_damaged_video_is_used_and_counted(tmp_path, num_work
         met += len(batch.damaged)
     assert max(starts) - min(starts) <= 1  # the clip is as long as what is left
     assert met > 10  # nowhere else does it end before 30
-    refused = TrainClips(dataset.records, ClipSpec(8, 4), WHOLE, decoding=Decoding(on_damage="refuse"))
+    refused = TrainClips(dataset.records, ClipSpec(8, 4), SQUEEZED, decoding=Decoding(on_damage="refuse"))
     with pytest.raises(VideoError, match=r"damaged at frame 30"):
         [refused[SampleKey(epoch, 0)] for epoch in range(10)]
 
