@@ -84,6 +84,7 @@ class TrainLoader:
             waiting=batch_size,
         )
         self._given_up: dict[int, str] = {}  # by index: what became of the worker
+        self._told: set[str] = set()  # bad videos that the log has named
         self._reading: weakref.ref[ReadAhead[Batch]] | None = None
 
     @property
@@ -168,7 +169,9 @@ class TrainLoader:
             self._dataset.replace(task, result.reason)  # raises
             raise AssertionError
         for bad in task.bad:
-            _logger.warning("training goes on without a video: %s", bad)
+            if bad.path not in self._told:
+                self._told.add(bad.path)
+                _logger.warning("training goes on without a video: %s", bad)
         return self._dataset.sample(task, result)
 
     def _mixes(self, epoch: int, batch: int, height: int, width: int) -> list[Mix]:

@@ -239,6 +239,15 @@ def test_a_crash_and_a_hang_are_errors_of_a_test(records):
             assert sample.clips == other.clips
 
 
+def test_a_bad_video_is_named_once(tmp_path, records, caplog):
+    dataset = TrainClips(hidden(tmp_path, records, {"2.mp4"}), CLIP, CUT)
+    train = TrainLoader(dataset, batch_size=4)
+    for epoch in range(2):
+        assert sum(batch.num_replaced for batch in train.epoch(epoch)) >= 1
+    (told,) = caplog.messages
+    assert told.startswith(f"training goes on without a video: {tmp_path / '2.mp4'}: not a video")
+
+
 def test_too_many_bad_ones_in_a_row_are_an_error(records):
     dataset = break_reader(TrainClips(records[:2], CLIP, CUT), segfault_at=("0.mp4", "1.mp4"))
     train = TrainLoader(dataset, batch_size=2, num_workers=1)
