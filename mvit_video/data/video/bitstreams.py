@@ -1,6 +1,6 @@
 """Reading bits: of one header, or of the headers of many packets at once.
 
-Axes: M headers, K bytes of each.
+Axes: M headers, K = 16 bytes of each.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ from mvit_video.data.video.packets import Flags, Integers
 
 Bytes = NDArray[np.uint8]
 
-_WORD_BYTES = 8
+HEADER_BYTES = 16  # what is read of headers is shorter
 _LONGEST_CODE = 20  # leading zeros; the values read here have no more than 16 bits
 
 
@@ -54,55 +54,52 @@ class Bits:
 class ManyBits:
     """The same field of many headers at once; each header has a reading position of its own.
 
-    Reading beyond a header's K bytes gives zeros.
+    Reading beyond a header's 16 bytes gives zeros.
     """
 
     def __init__(self, headers_MK: Bytes) -> None:
-        count, self._length = headers_MK.shape
-        padded_MK = np.zeros((count, self._length + _WORD_BYTES), np.uint8)
-        padded_MK[:, : self._length] = headers_MK
-        places = max(0, padded_MK.size - _WORD_BYTES + 1)
-        self._words = np.ndarray((places,), ">u8", padded_MK, strides=(1,))  # one from each byte on
-        self._rows_M = np.arange(count, dtype=np.int64) * padded_MK.shape[1]
-        self._bit_M = np.zeros(count, np.int64)
+        words_M2 = np.ascontiguousarray(headers_MK).view(">u8")
+        self._next_M, self._after_M = words_M2.astype(np.uint64).T
 
     def read(self, count: int, where_M: Flags | None = None) -> Integers:
-        """The next ``count`` (at most 32) bits of each header, or of those in ``where_M`` (the others: 0)."""
-        value_M = (self._peek() >> np.uint64(64 - count)).astype(np.int64)
+        """The next ``count`` (1 to 32) bits of each header, or of those in ``where_M`` (the others: 0)."""
+        value_M: Integers = (self._next_M >> np.uint64(64 - count)).astype(np.int64)
         if where_M is None:
-            self._bit_M += count
+            self._skip(np.uint64(count))
             return value_M
-        self._bit_M += count * where_M
-        return value_M * where_M
+        self._skip(count * where_M.astype(np.uint64))
+        value_M *= where_M
+        return value_M
 
     def read_golomb(self, where_M: Flags | None = None) -> Integers:
         """The next unsigned Exp-Golomb code of each header; -1 where it is longer than any sensible one."""
-        word_M = self._peek()
-        top_M = (word_M >> np.uint64(32)).astype(np.float64)
-        _, exponents_M = np.frexp(top_M)  # how many bits are left without the leading zeros
-        zeros_M = 32 - exponents_M.astype(np.int64)
+        _, exponents_M = np.frexp((self._next_M >> np.uint64(32)).astype(np.float64))
+        zeros_M = 32 - exponents_M.astype(np.int64)  # before the first one
         is_sane_M = zeros_M <= _LONGEST_CODE
         zeros_M *= is_sane_M
-        value_M = (word_M >> (63 - 2 * zeros_M).astype(np.uint64)).astype(np.int64) - 1
+        value_M: Integers = (self._next_M >> (63 - 2 * zeros_M).astype(np.uint64)).astype(np.int64) - 1
         value_M[~is_sane_M] = -1
         length_M = 2 * zeros_M + 1
-        if where_M is None:
-            self._bit_M += length_M
-            return value_M
-        self._bit_M += length_M * where_M
-        return value_M * where_M
+        if where_M is not None:
+            length_M *= where_M
+            value_M *= where_M
+        self._skip(length_M.astype(np.uint64))
+        return value_M
 
-    def _peek(self) -> NDArray[np.uint64]:
-        """The next bits of each header, from the top of a word of 64; at least 57 of them."""
-        byte_M = self._rows_M + np.minimum(self._bit_M >> 3, self._length)
-        shift_M = (self._bit_M & 7).astype(np.uint64)
-        word_M: NDArray[np.uint64] = self._words[byte_M].astype(np.uint64) << shift_M
-        return word_M
+    def _skip(self, count_M: "NDArray[np.uint64] | np.uint64") -> None:
+        self._next_M = self._next_M << count_M | self._after_M >> (np.uint64(64) - count_M)
+        self._after_M = self._after_M << count_M
 
 
-def take_windows(data: Bytes, starts_M: Integers, length: int) -> Bytes:
-    """The ``length`` bytes from each start on: (M, length) uint8; zeros beyond the end of ``data``."""
-    places_MK = starts_M[:, None] + np.arange(length)
-    found_MK: Bytes = data[np.minimum(places_MK, len(data) - 1)]
-    found_MK[places_MK >= len(data)] = 0
-    return found_MK
+def take_headers(data: Bytes, starts_M: Integers) -> Bytes:
+    """The 16 bytes from each start on: (M, 16) uint8; zeros beyond the end of ``data``."""
+    headers_MK = np.zeros((len(starts_M), HEADER_BYTES), np.uint8)
+    last = len(data) - HEADER_BYTES
+    is_whole_M = starts_M <= last
+    if last >= 0:
+        headers = np.ndarray((last + 1,), f"V{HEADER_BYTES}", data, strides=(1,))
+        headers_MK[is_whole_M] = headers[starts_M[is_whole_M]].view(np.uint8).reshape(-1, HEADER_BYTES)
+    for row in np.flatnonzero(~is_whole_M):
+        rest = data[starts_M[row] :]
+        headers_MK[row, : len(rest)] = rest
+    return headers_MK

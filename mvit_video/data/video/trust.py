@@ -83,7 +83,9 @@ def _objections_to_times(table: PacketTable, pictures: Pictures) -> Iterator[str
         yield "its times contradict the order of its pictures"
     if np.any(pictures.is_reset[shown] & (np.diff(group, prepend=0) == 0)):
         yield "a key packet is not the first of its group to be shown (open GOP)"
-    reordering = int((np.arange(len(table)) - np.argsort(shown)).max())
+    place = np.empty_like(shown)
+    place[shown] = np.arange(len(table))
+    reordering = int((np.arange(len(table)) - place).max())
     if reordering > (pictures.max_reordering or 0):
         yield f"it does not say that {reordering} pictures are reordered"
 

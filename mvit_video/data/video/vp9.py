@@ -10,11 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mvit_video.data.video.bitstreams import BitstreamProblem, Bytes, ManyBits, take_windows
+from mvit_video.data.video.bitstreams import BitstreamProblem, Bytes, ManyBits, take_headers
 from mvit_video.data.video.packets import Flags, Integers, Pictures
 
 _MOST_FRAMES = 8  # of one packet
-_HEADER_BYTES = 20
 _SYNC_CODE = 0x498342
 _RGB = 7  # colour space
 
@@ -94,7 +93,7 @@ def _split(data: Bytes, starts: Integers, sizes: Integers) -> tuple[Integers, In
 
 def _read_frames(data: Bytes, packets: Integers, places: Integers) -> tuple[_Frames, Integers]:
     """The frames, and the (height, width) of those that say theirs."""
-    bits = ManyBits(take_windows(data, places, _HEADER_BYTES))
+    bits = ManyBits(take_headers(data, places))
     if np.any(bits.read(2) != 2):
         raise BitstreamProblem("a frame is broken")
     profile = bits.read(1) + 2 * bits.read(1)

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mvit_video.data.video.bitstreams import Bits, BitstreamProblem, ManyBits, take_windows
+from mvit_video.data.video.bitstreams import Bits, BitstreamProblem, ManyBits, take_headers
+from mvit_video.data.video.h264 import _unescape_all
 from mvit_video.data.video.h264_parameters import unescape
 
 
@@ -53,7 +54,7 @@ def test_many_headers_are_read_as_each_alone(rows):
         packed("1" * skipped + golomb(code) + f"{number:012b}" + (golomb(code) if extra else "") + golomb(3))
         for skipped, code, number, extra in rows
     ]
-    windows = np.stack([np.frombuffer(header.ljust(24, b"\0"), np.uint8) for header in headers])
+    windows = np.stack([np.frombuffer(header.ljust(16, b"\0"), np.uint8) for header in headers])
     extras = np.array([row[3] for row in rows])
     bits = ManyBits(windows)
     for place in range(7):
@@ -65,15 +66,32 @@ def test_many_headers_are_read_as_each_alone(rows):
 
 
 def test_a_code_that_is_none_is_seen():
-    bits = ManyBits(np.zeros((2, 8), np.uint8))
+    bits = ManyBits(np.zeros((2, 16), np.uint8))
     assert bits.read_golomb().tolist() == [-1, -1]
     assert bits.read(32).tolist() == [0, 0]
 
 
-def test_windows_end_in_zeros():
-    data = np.arange(1, 7, dtype=np.uint8)
-    assert take_windows(data, np.array([0, 4]), 4).tolist() == [[1, 2, 3, 4], [5, 6, 0, 0]]
+def test_headers_end_in_zeros():
+    data = np.arange(1, 21, dtype=np.uint8)
+    found = take_headers(data, np.array([0, 18, 4, 5]))
+    assert found.tolist() == [
+        list(range(1, 17)), [19, 20] + [0] * 14, list(range(5, 21)), [*range(6, 21), 0],
+    ]  # fmt: skip
+    assert take_headers(data[:2], np.array([1])).tolist() == [[2] + [0] * 15]
 
 
 def test_escapes_are_left_out():
     assert unescape(b"\x65\0\0\3\1\0\0\3\0\0\3\2") == b"\x65\0\0\1\0\0\0\0\2"
+
+
+@given(
+    st.lists(
+        st.lists(st.sampled_from([0, 0, 0, 1, 3, 3, 200]), min_size=16, max_size=16), min_size=1, max_size=9
+    )
+)
+@settings(deadline=None, max_examples=100)
+def test_many_headers_are_unescaped_as_each_alone(rows):
+    headers = np.array(rows, np.uint8)
+    expected = [list(unescape(bytes(row)).ljust(16, b"\0")) for row in rows]
+    _unescape_all(headers)
+    assert headers.tolist() == expected
