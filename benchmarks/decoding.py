@@ -54,8 +54,9 @@ def floor(path: str, indices: Sequence[int]) -> NDArray[np.uint8]:
     wanted, images = set(indices), {}
     reformatter = av.video.reformatter.VideoReformatter()
     with av.open(path) as container:
-        container.streams.video[0].codec_context.thread_count = 1
-        for number, frame in enumerate(container.decode(video=0)):
+        stream = max(container.streams.video, key=lambda stream: stream.width * stream.height)
+        stream.codec_context.thread_count = 1
+        for number, frame in enumerate(container.decode(stream)):
             if number in wanted:
                 images[number] = reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
             if number == indices[-1]:
