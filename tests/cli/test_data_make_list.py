@@ -1,6 +1,7 @@
 """``mvit-video data make-list``: files of data sets and folders in, lists that train out."""
 
 import json
+import shlex
 
 import pytest
 from kit.lists import paths_in, touch, write, write_kinetics, write_ssv2
@@ -100,7 +101,9 @@ def test_ssv2(folder, capsys):
     official = class_names("ssv2")
     holding, closing = official.index("Holding something"), official.index("Closing something")
     assert (folder / "val.list").read_text() == f"7.webm {holding}\n8.webm {closing}\n"
-    assert f"DATA.CLASS_NAMES ssv2 DATA.PATH_PREFIX {folder}/webm" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert f"DATA.CLASS_NAMES ssv2 DATA.PATH_PREFIX {folder}/webm" in text
+    assert f"next: mvit-video data check val.list --path-prefix {folder}/webm; " in text
     assert not (folder / "class_names.txt").exists()
     names = official[::-1]  # another order, said by labels.json beside it
     write(folder, json.dumps({name: str(index) for index, name in enumerate(names)}), "labels.json")
@@ -121,7 +124,9 @@ def test_ssv2_without_labels(folder, capsys):
         == 0
     )
     assert (folder / "test.list").read_text() == "8.webm\n7.webm\n"
-    assert "test.list: 2 videos, no labels" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "test.list: 2 videos, no labels" in text
+    assert "classes without a video" not in text
 
 
 def test_folders(folder, capsys):
@@ -167,7 +172,10 @@ def test_folders_of_a_known_set(folder, capsys):
     assert make("folders", "--videos", "clips", "--output", "c/../c.list", "--class-names", "mine.txt") == 2
     words = ("folders", "--videos", "clips", "--output", "c.list", "--class-names", "mine.txt")
     assert make(*words) == 2  # class_names.txt is of other lists
-    assert "class_names.txt: is there already" in capsys.readouterr().err
+    assert (
+        "class_names.txt: is there already, with other classes; put --output into another folder"
+        in capsys.readouterr().err
+    )
     assert make(*words, "--force") == 0
     assert read_list("c.list").labels.tolist() == [1, 0]
 
@@ -297,3 +305,22 @@ def test_flags_may_stand_anywhere(folder):
     touch(folder / "clips", "run/a.mp4")
     assert make("--videos", "clips", "--relative", "folders", "--output", "a.list") == 0
     assert (folder / "a.list").read_text() == "run/a.mp4 0\n"
+
+
+def test_names_with_blanks_can_be_copied_from_the_advice(folder, capsys):
+    touch(folder / "my clips" / "run", "a.mp4")
+    assert make("folders", "--videos", "my clips", "--output", "my train.list", "--relative") == 0
+    words = shlex.split(capsys.readouterr().out.split("next: mvit-video ")[1].replace(";", " ;"))
+    assert words[:5] == ["data", "check", "my train.list", "--path-prefix", f"{folder}/my clips"]
+    assert words[-2:] == ["DATA.PATH_PREFIX", f"{folder}/my clips"]
+
+
+@pytest.mark.parametrize("kind", ["folders", "list"])
+def test_a_link_to_itself_is_no_reason_to_stop(folder, kind):
+    touch(folder / "clips" / "run", "a.mp4")
+    for place in ("clips/run/loop.mp4", "clips/loop"):
+        (folder / place).symlink_to(folder / place)
+    write(folder, "old/a.mp4 0\n", "old.list")
+    words = ("--annotations", "old.list") if kind == "list" else ()
+    assert make(kind, *words, "--videos", "clips", "--output", "new.list") == 0
+    assert "a.mp4" in paths_in(folder / "clips" / "run", read_list("new.list"))

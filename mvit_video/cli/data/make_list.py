@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -200,7 +201,12 @@ def _names_file(args: argparse.Namespace, videos: "VideoList", official: str | N
     if official or videos.class_names is None or (args.kind == "list" and args.class_names):
         return None
     place = os.path.join(os.path.dirname(args.output), "class_names.txt")
-    if not os.path.isfile(place) or _read_names(place) != videos.class_names:
+    if os.path.isfile(place) and not args.force and _read_names(place) != videos.class_names:
+        raise UsageError(
+            f"{place}: is there already, with other classes; put --output into another folder, or replace it "
+            "with --force"
+        )
+    if not os.path.isfile(place):
         check_output(place, force=args.force)
     return place
 
@@ -222,7 +228,8 @@ def _summarise(
     _show("annotated more than once, listed once", made.repeated)
     _show("annotated again with another class, listed with the first", made.contradicted)
     _show("names that a text file cannot hold, left out", [ascii(path) for path in made.unwritable])
-    _show("classes without a video", made.empty_classes)
+    if made.videos.is_labelled:
+        _show("classes without a video", made.empty_classes)
 
 
 def _show(title: str, names: Sequence[str]) -> None:
@@ -238,18 +245,22 @@ def _suggest(
     names_file: str | None,
     official: str | None,
 ) -> None:
+    outputs = [shlex.quote(name) for name in outputs]
     keys = [f"{key} {name}" for key, name in zip(("DATA.TRAIN_LIST", "DATA.VAL_LIST"), outputs, strict=False)]
+    check = [outputs[0]]
     names = official or names_file or args.class_names
     if names:
-        keys.append(f"DATA.CLASS_NAMES {names}")
+        keys.append(f"DATA.CLASS_NAMES {shlex.quote(names)}")
     if args.relative:
-        keys.append(f"DATA.PATH_PREFIX {os.path.abspath(args.videos)}")
+        prefix = shlex.quote(os.path.abspath(args.videos))
+        keys.append(f"DATA.PATH_PREFIX {prefix}")
+        check.append(f"--path-prefix {prefix}")
     if names_file:
         print(f"the classes, in an order of their own, are in {names_file}")
     known = _known_set(made) if names_file else None
     if known:
         print(f"all of them are classes of {known}: --class-names {known} numbers them as its weights do")
-    print(f"next: mvit-video data check {outputs[0]}; then train with {' '.join(keys)}")
+    print(f"next: mvit-video data check {' '.join(check)}; then train with {' '.join(keys)}")
 
 
 def _known_set(made: "MadeList") -> str | None:

@@ -82,8 +82,8 @@ def scan_for(
         with _entries(folders.pop()) as entries:
             for entry in entries:
                 stem, dot, suffix = entry.name.rpartition(".")
-                is_file = dot + suffix.lower() in _SUFFIXES and entry.is_file()
-                if not is_file and (entry.name.startswith(".") or not entry.is_dir()):
+                is_file = dot + suffix.lower() in _SUFFIXES and _is_file(entry)
+                if not is_file and (entry.name.startswith(".") or not _is_folder(entry)):
                     continue
                 name = identify(stem if is_file else entry.name)
                 if name is not None and not is_file and are_frames is None:
@@ -114,9 +114,23 @@ def _holds_frames(folder: str) -> bool | None:
             suffix = os.path.splitext(entry.name)[1].lower()
             if suffix in IMAGE_SUFFIXES:
                 return True
-            if suffix in _SUFFIXES or entry.is_dir():
+            if suffix in _SUFFIXES or _is_folder(entry):
                 return False
     return None
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a link to itself
+        return False
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _is_new(entry: os.DirEntry[str], seen_links: set[str]) -> bool:
@@ -138,6 +152,6 @@ def _walk(folder: str | os.PathLike[str]) -> Iterator[tuple[str, list[str]]]:
         root = folders.pop()
         with _entries(root) as entries:
             inside = sorted(entries, key=lambda entry: entry.name)
-        deeper = [entry for entry in inside if entry.is_dir() and not entry.name.startswith(".")]
-        yield root, [entry.name for entry in inside if not entry.is_dir()]
+        deeper = [entry for entry in inside if _is_folder(entry) and not entry.name.startswith(".")]
+        yield root, [entry.name for entry in inside if not _is_folder(entry)]
         folders += [entry.path for entry in reversed(deeper) if _is_new(entry, seen_links)]
