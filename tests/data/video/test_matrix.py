@@ -12,6 +12,8 @@ from mvit_video.data import VideoError
 from mvit_video.data.video.errors import DamagedVideoWarning
 from mvit_video.data.video.opening import Decoding, open_reader
 
+# Of these, several decoder threads of FFmpeg give out a torn last frame without a word; one thread notices.
+PASSED_OVER_BY_SEVERAL_THREADS = {"flipped.avi"}
 MANY_THREADS = [2, pytest.param(4, marks=pytest.mark.slow), pytest.param(0, marks=pytest.mark.slow)]
 NOTICED = [file for file in DAMAGED if file.damage == "noticed"]
 
@@ -65,7 +67,7 @@ def test_of_a_damaged_file_the_good_part_is_read(media, file, threads):
             assert found[: len(good)] == good
             for indices in orders(len(good)):
                 assert says(file, video.frames(indices)) == [good[index] for index in indices]
-            if file.damage == "hidden":
+            if file.damage == "hidden" or (threads != 1 and file.name in PASSED_OVER_BY_SEVERAL_THREADS):
                 return
             assert found == good
             assert video.num_frames == len(good)
