@@ -1,4 +1,4 @@
-"""Video data against its floor and against PyTorchVideo: the same frames and views, in one run, on one thread.
+"""Video data against its floor and against PyTorchVideo: the same frames and views, in one run, one thread.
 
     python benchmarks/data.py VIDEO... [--rounds 7]
 
@@ -226,9 +226,8 @@ def main() -> int:
     same = True
     for path in arguments.videos:
         with open_reader(path) as video:
-            print(
-                f"\n{path}: {video.width}x{video.height}, {video.num_frames} frames\n\n| | | | |\n|---|---|---|---|"
-            )
+            size = f"{video.width}x{video.height}, {video.num_frames} frames, trusted: {video.is_trusted}"
+            print(f"\n{path}: {size}\n\n| | | | |\n|---|---|---|---|")
         for name, plan in (("5 views", FIVE_VIEWS), ("30 views", THIRTY_VIEWS)):
             clips = test_clips(path, plan)
             same &= compare(name, path, partial(our_views, path, plan), clips, arguments.rounds)
