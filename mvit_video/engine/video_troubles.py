@@ -43,7 +43,7 @@ class VideoTroubles:
 
     @property
     def counts(self) -> dict[str, int]:
-        """``bad`` and ``damaged`` videos so far, and clips that others ``replaced``."""
+        """``bad`` and ``damaged`` videos so far, and how often another one was taken (``replaced``)."""
         return {"bad": len(self._bad), "damaged": len(self._damaged), "replaced": self._num_replaced}
 
     @property
@@ -58,8 +58,9 @@ class VideoTroubles:
 
     def lines(self) -> Iterator[str]:
         """What to tell a person: how many, and for the first of them path and reason."""
+        times = "once" if self._num_replaced == 1 else f"{self._num_replaced} times"
         what = {
-            f"could not be read; {self._num_replaced} clips were made of others instead": self._bad.reasons,
+            f"could not be read; {times} another one was taken instead": self._bad.reasons,
             "are damaged; what comes before the damage was used": self._damaged,
         }
         for said, videos in what.items():

@@ -112,7 +112,7 @@ def test_of_many_the_log_names_the_first():
     assert list(troubles.watch(iter(batches))) == batches
     assert troubles.counts == {"bad": 30, "damaged": 0, "replaced": 35}
     lines = list(troubles.lines())
-    assert lines[0].startswith("epoch 5: 30 of 100 videos could not be read; 35 clips were made of others")
+    assert lines[0].startswith("epoch 5: 30 of 100 videos could not be read; 35 times another one was taken")
     assert lines[1] == "  0.mp4: no"
     assert lines[-1] == "  and 10 more: train.jsonl names them all"
     assert len(troubles.details["bad_videos"]) == 30

@@ -147,6 +147,7 @@ def test_section(sample: TestSample, plan: ViewPlan, names: Names, *, num_frames
     heading += "" if record.label is None else f", {names.of_class(record.label)}"
     if sample.views is None:
         return Section(f"{heading}: left out: {bad_video(record.path, str(sample.error)).reason}")
+    heading += "".join(f": damaged: {damaged.reason}" for damaged in sample.damaged)
     crops = _CROPS.get(plan.spatial_crops, [f"crop {crop}" for crop in range(plan.spatial_crops)])
     of_each = max(1, num_frames // plan.temporal_views)
     rows = []

@@ -5,6 +5,7 @@ from kit.videos import read_numbers, write_video
 
 from mvit_video.data import (
     ClipSpec,
+    DamagedVideoWarning,
     Erasure,
     Mix,
     Mixing,
@@ -202,3 +203,14 @@ def test_a_video_without_views(tmp_path):
     (section,) = views_of(videos, ViewPlan(8, 2, 1, 1, crop_size=64, short_side=64), 4)
     assert section.heading.startswith("test: x.mp4: left out: not a video")
     assert not section.rows
+
+
+def test_views_of_a_damaged_video_say_so(tmp_path):
+    write_video(tmp_path / "x.mp4", 120, container_options={"movflags": "faststart"})
+    whole = (tmp_path / "x.mp4").read_bytes()
+    (tmp_path / "x.mp4").write_bytes(whole[: len(whole) * 2 // 3])
+    videos = VideoList([VideoRecord(str(tmp_path / "x.mp4"), 0)])
+    with pytest.warns(DamagedVideoWarning):
+        (section,) = views_of(videos, ViewPlan(8, 2, 1, 1, crop_size=64, short_side=64), 4)
+    assert section.heading.startswith("test: x.mp4, 'archery': damaged: good up to frame ")
+    assert len(section.rows) == 1
