@@ -273,12 +273,12 @@ def start(arguments, **options):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["-c", "stdin", "file", "spawn"])
+@pytest.mark.parametrize("how", ["stdin", "file", "spawn"])
 def test_any_program_can_have_workers_which_leave_it_alone(tmp_path, how):
     method = how if how == "spawn" else "forkserver"
     text = script([("return", 1), ("segfault", 0), ("modules", None)], "import wave\nmain()\n", method)
     (tmp_path / "program.py").write_text(text)
-    words = {"-c": ["-c", text], "stdin": ["-"]}.get(how, [tmp_path / "program.py"])
+    words = ["-"] if how == "stdin" else [tmp_path / "program.py"]
     process = start(words, stdin=subprocess.PIPE)
     out, err = process.communicate(text if how == "stdin" else "")
     assert process.returncode == 0, err
