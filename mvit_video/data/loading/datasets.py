@@ -31,6 +31,7 @@ from mvit_video.data.video.errors import VideoError
 from mvit_video.data.video.opening import Decoding
 
 MAX_REPLACEMENTS = 10
+_DRAWS = 100  # of which the first that was not tried yet counts
 _REPLACEMENT = 1  # a random stream apart from those of the clips
 
 
@@ -121,15 +122,18 @@ class TrainClips(Dataset[TrainSample]):
         """What to read where the task's video is unreadable.
 
         Raises:
-            VideoError: Ten others were unreadable before it.
+            VideoError: Ten others were unreadable before it, or all that were drawn.
         """
         bad = (*task.bad, BadVideo(task.path, reason))
         if len(bad) > MAX_REPLACEMENTS:
             raise VideoError(f"{bad[-1]} (and {MAX_REPLACEMENTS} more videos before it could not be read)")
-        key = task.key
+        key, tried = task.key, {video.path for video in bad}
         generator = np.random.default_rng([self.reader.seed, key.epoch, key.index, 0, _REPLACEMENT])
-        index = int(generator.integers(len(self.records), size=len(bad))[-1])
-        return ClipTask(key, index, self.records[index].path, bad)
+        for index in generator.integers(len(self.records), size=_DRAWS).tolist():
+            path = self.records[index].path
+            if path not in tried:
+                return ClipTask(key, index, path, bad)
+        raise VideoError(f"{bad[-1]} ({len(bad) - 1} more could not be read before it, and no other is left)")
 
     def sample(self, task: ClipTask, read: ReadClips) -> TrainSample:
         """The sample that came of a task."""

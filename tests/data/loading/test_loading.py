@@ -113,15 +113,23 @@ def test_an_unreadable_video_is_replaced_and_counted(tmp_path, records):
     assert samples[0].bad[0].reason.startswith("not a video")
 
 
+def test_no_video_is_tried_twice_and_eleven_are_enough(tmp_path):
+    rows = [VideoRecord(str(tmp_path / f"{number}.mp4"), 0) for number in range(12)]
+    with pytest.raises(VideoError, match=r"no such file \(and 10 more videos before it could not be read"):
+        TrainClips(rows, CLIP, WHOLE)[SampleKey(0, 0)]
+    task = TrainClips(rows, CLIP, WHOLE).task(SampleKey(0, 0))
+    for _ in range(10):
+        task = TrainClips(rows, CLIP, WHOLE).replace(task, "gone")
+    assert len({video.path for video in task.bad} | {task.path}) == 11
+
+
 def test_training_needs_labelled_and_readable_videos(tmp_path, records):
     with pytest.raises(ListError, match="there are no videos to train on"):
         TrainClips([], CLIP, WHOLE)
     with pytest.raises(ListError, match=r"x\.mp4: has no label, and training needs one for every video"):
         TrainClips([*records, VideoRecord("x.mp4")], CLIP, WHOLE)
     bad = [VideoRecord(bad_file(tmp_path), 0)] * 3
-    with pytest.raises(
-        VideoError, match=r"bad\.mp4: not a video, .* 10 more videos before it could not be read"
-    ):
+    with pytest.raises(VideoError, match=r"bad\.mp4: not a video, .* \(0 more could not .* no other is left"):
         TrainClips(bad, CLIP, WHOLE)[SampleKey(0, 0)]
     for workers in (0, 1):
         batches = TrainLoader(TrainClips(bad, CLIP, WHOLE), batch_size=2, num_workers=workers).epoch(0)
