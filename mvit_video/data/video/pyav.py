@@ -112,8 +112,8 @@ class PyavPass(FramePass):
     def image(self) -> Image:  # noqa: D102
         assert self._frame is not None
         # One kept reformatter on one thread: its set-up costs more than the conversion of a small frame.
-        rgb: Any = self._reformatter.reformat(self._frame, format="rgb24", **_ONE_THREAD).to_ndarray()
-        return np.ascontiguousarray(_orient(rgb, self._frame))
+        rgb: Any = self._reformatter.reformat(self._frame, format="rgb24", **_ONE_THREAD)
+        return np.ascontiguousarray(_orient(_pixels_of(rgb), self._frame))
 
     def close(self) -> None:  # noqa: D102
         self._frame = None
@@ -321,6 +321,16 @@ def _note(log: PacketLog, packet: Any) -> None:
         log.object_to("a packet is marked as damaged")
     data = bytes(packet) if log.wants_data else None
     log.add(packet.pts, packet.dts, is_key=packet.is_keyframe, data=data, size=packet.size)
+
+
+def _pixels_of(rgb: Any) -> Image:
+    """(H, W, 3), without a copy where the frame's rows follow each other; it keeps the frame alive."""
+    plane = rgb.planes[0]
+    rows: Image = np.frombuffer(plane, np.uint8, rgb.height * plane.line_size).reshape(
+        rgb.height, plane.line_size
+    )
+    image: Image = rows[:, : rgb.width * 3].reshape(rgb.height, rgb.width, 3)
+    return image
 
 
 def _orient(image: NDArray[Any], frame: av.VideoFrame) -> NDArray[Any]:
