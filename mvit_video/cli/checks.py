@@ -26,7 +26,7 @@ _CODECS = {  # what people have, and the decoders that can read it without speci
     "av1": ("libdav1d", "libaom-av1", "libgav1"),
     "mpeg4": ("mpeg4",),
 }
-_IMPORTED_AS = {"pyyaml": "yaml", "pytorchvideo": "pytorchvideo.data"}
+_IMPORTED_AS = {"pillow": "PIL", "pyyaml": "yaml", "pytorchvideo": "pytorchvideo.data"}
 _OPTIONAL = ("decord",)
 
 

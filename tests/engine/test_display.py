@@ -25,7 +25,14 @@ def _terminal(monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     with os.fdopen(terminal, "w") as stream, monkeypatch.context() as patch:
         patch.setattr(sys, "stderr", stream)
-        yield lambda: os.read(keeper, 2**16).decode() if select.select([keeper], [], [], 5)[0] else ""
+
+        def read():
+            text, patience = "", 5.0
+            while select.select([keeper], [], [], patience)[0]:  # a terminal hands on what it gets bit by bit
+                text, patience = text + os.read(keeper, 2**16).decode(), 0.5
+            return text
+
+        yield read
     os.close(keeper)
 
 

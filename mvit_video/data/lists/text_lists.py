@@ -190,13 +190,21 @@ def _split_at_blanks(line: str, count: int) -> list[str]:
 
 def _split_at(separator: str) -> _Split:
     def split(line: str, count: int) -> list[str]:
-        if '"' not in line:
+        fields = _quoted_fields(line, separator[0]) if '"' in line else None
+        if fields is None:
             return [field.strip() for field in line.rsplit(separator, count)]
-        fields = next(csv.reader([line], delimiter=separator[0], skipinitialspace=True))
         kept = max(1, len(fields) - count)
         return [separator.join(fields[:kept]).strip(), *(field.strip() for field in fields[kept:])]
 
     return split
+
+
+def _quoted_fields(line: str, delimiter: str) -> list[str] | None:
+    """The columns of a line as csv has them; None where it is no csv (a bare carriage return)."""
+    try:
+        return next(csv.reader([line], delimiter=delimiter, skipinitialspace=True))
+    except csv.Error:
+        return None
 
 
 def _unquoted(paths: list[str]) -> list[str]:

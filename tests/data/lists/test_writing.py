@@ -4,7 +4,7 @@ import os
 import stat
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from kit.lists import write
 
@@ -24,6 +24,7 @@ def test_labelled_lists_come_back(tmp_path_factory, rows):
     assert list(read_list(file)) == list(videos)
 
 
+@example(['"\r'])
 @given(st.lists(PATHS, min_size=1, max_size=5))
 def test_lists_without_labels_come_back(tmp_path_factory, paths):
     videos = VideoList([VideoRecord(path) for path in paths])
