@@ -183,6 +183,12 @@ def test_views_of_a_sampler_are_a_plan():
         sampled_views(make_clip_sampler("uniform", 1.0), 4, crop_size=300)
 
 
+def test_a_video_may_have_more_clips_than_frames():
+    sampler = make_clip_sampler("uniform", 0.5, 1 / 32)  # 32 clips a second, and a frame in 16 of them
+    views = sampled_views(sampler, 1).frame_indices(330, 1.0)
+    assert [view.item() for view in views] == [0, *(frame for frame in range(1, 330) for _ in range(16))]
+
+
 def test_a_sampler_without_a_last_clip_is_an_error():
     class Endless(ClipSampler):
         def __call__(self, last, duration, annotation):

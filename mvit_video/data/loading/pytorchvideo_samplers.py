@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from mvit_video.data.sampling.clips import FrameIndices, check_positive
 from mvit_video.data.sampling.view_plan import ViewPlan
 
-_MOST_CLIPS = 10_000  # of one video, and one more per frame; a sampler that never says "last" is a mistake
+_MOST_CLIPS = 10_000  # of one video, and more per frame and second; a sampler without a last one is a mistake
+_MOST_PER_SECOND = 100
 _ROUNDING_FRAMES = 1e-6  # floats of seconds come back to the frame they were made from
 _FINEST_RATE = 1_000_000  # 30000 / 1001 as a float is that fraction again
 
@@ -128,7 +129,7 @@ def _clips(sampler: SecondsSampler, video_frames: int, fps: float, seed: int) ->
     clips: list[tuple[int, int]] = []
     time: Any = 0.0
     with _seeded(seed):
-        for _ in range(_MOST_CLIPS + video_frames):
+        for _ in range(_MOST_CLIPS + video_frames + _MOST_PER_SECOND * math.ceil(duration)):
             start, end, _, augmentation, is_last = sampler(time, duration, {})
             time = end
             rows = (
