@@ -35,8 +35,12 @@ _START_SECONDS = 300.0
 _IDLE_DEATHS = 3  # per worker, without a result in between
 _SENT_BY_OTHERS = {signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2}
 _CANNOT_START = (
-    "a worker process cannot start: {reason} before its first task; workers import a script that defines "
-    "what they need, so what it does belongs under if __name__ == '__main__':"
+    "a worker process cannot start: {reason}; to do without: DATA_LOADER.NUM_WORKERS 0, or --workers 0 where "
+    "there is that flag"
+)
+_ENDED_EARLY = (
+    "{reason} before its first task; workers import a script that defines what they need, so what it does "
+    "belongs under if __name__ == '__main__':"
 )
 
 
@@ -179,9 +183,15 @@ class Workforce:
             target=serve, args=(setup, theirs), name=f"mvit-video worker {number}", daemon=True
         )
         self._board.end(number)
-        with contextlib.nullcontext() if self._needs_main else _without_main():
-            process.start()
-        theirs.close()
+        try:
+            with contextlib.nullcontext() if self._needs_main else _without_main():
+                process.start()
+        except (OSError, EOFError) as error:
+            ours.close()
+            reason = f"{error or type(error).__name__}, from the process that starts them"
+            raise WorkerError(_CANNOT_START.format(reason=reason)) from error
+        finally:
+            theirs.close()
         worker = _Worker(number, process, ours)
         self._workers.append(worker)
         self._selector.register(ours, selectors.EVENT_READ, worker)
@@ -198,7 +208,8 @@ class Workforce:
         if reply.kind == "ready":
             worker.ready = True
         elif reply.kind == "failed":
-            raise WorkerError(f"a worker process cannot start: {_error_of(reply)}") from _error_of(reply)
+            error = _error_of(reply)
+            raise WorkerError(_CANNOT_START.format(reason=error)) from error
         else:
             self._idle_deaths = 0
             worker.tasks.popleft()
@@ -228,7 +239,7 @@ class Workforce:
         code = worker.process.exitcode
         reason = hung or _describe_end(code)
         if not worker.ready:
-            raise WorkerError(_CANNOT_START.format(reason=reason))
+            raise WorkerError(_CANNOT_START.format(reason=_ENDED_EARLY.format(reason=reason)))
         doing = self._board.doing(worker.number)
         culprit = worker.tasks.popleft() if doing and [*worker.tasks][:1] == [doing[0]] else None
         if culprit is None:

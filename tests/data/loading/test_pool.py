@@ -310,6 +310,19 @@ def test_a_script_that_defines_the_work_needs_a_guard_and_is_told_so(tmp_path, m
         assert "belongs under if __name__ == '__main__':" in last
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_a_python_that_does_not_start_again_is_told_what_to_do(tmp_path, method):
+    (tmp_path / "sitecustomize.py").write_text("import os\nos._exit(3)\n")  # run by every Python started
+    ending = f"os.environ['PYTHONPATH'] = {str(tmp_path)!r}\nmain()\n"
+    process = start(["-c", script([1], ending, method)])
+    out, err = process.communicate()
+    assert (process.returncode, out) == (1, "")
+    last = err.strip().split("\n")[-1]
+    assert last.startswith("mvit_video.data.loading.workforce.WorkerError: a worker process cannot start: ")
+    assert last.endswith("to do without: DATA_LOADER.NUM_WORKERS 0, or --workers 0 where there is that flag")
+
+
 @pytest.mark.parametrize("method", ["forkserver", pytest.param("spawn", marks=pytest.mark.slow)])
 def test_workers_end_with_a_parent_that_is_killed(tmp_path, method):
     markers = [str(tmp_path / name) for name in "ab"]
