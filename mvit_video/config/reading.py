@@ -138,4 +138,5 @@ def _name(key_node: yaml.Node) -> str:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    # An OSError's text would repeat the path.
+    return " ".join(str(getattr(error, "strerror", None) or error).split())

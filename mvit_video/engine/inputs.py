@@ -11,6 +11,7 @@ from torch import nn
 from mvit_video.api import load_weights
 from mvit_video.config import Config
 from mvit_video.data import VideoList, read_list
+from mvit_video.data.lists.content import read_names
 from mvit_video.engine.checkpoint import list_checkpoints
 from mvit_video.engine.errors import RunError
 from mvit_video.engine.resolve import resolve_list
@@ -73,7 +74,7 @@ def known_names(config: Config, num_classes: int) -> tuple[str, ...] | None:
     """The class names that DATA.CLASS_NAMES means: a known set, or a text file with one name a line.
 
     Raises:
-        RunError: there is neither, or it has another number of names than the model has classes.
+        ValueError: there is neither, or it has another number of names than the model has classes.
     """
     if not config.data.class_names:
         return None
@@ -86,15 +87,11 @@ def read_class_names(name: str | PathLike[str]) -> tuple[str, ...]:
     """The names in a text file with one name a line, or those of a known set such as ``kinetics400``.
 
     Raises:
-        RunError: there is neither such a file nor such a set, or the file cannot be read.
+        ValueError: there is neither such a file nor such a set, or the file cannot be read as text.
     """
     path = Path(name)
     if path.is_file():
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise RunError(f"{path}: cannot be read as text with one class name a line ({error})") from error
-        return tuple(line.strip() for line in lines if line.strip())
+        return read_names(path)
     try:
         return class_names(str(name))
     except WeightsError as error:

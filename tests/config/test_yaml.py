@@ -119,3 +119,9 @@ def test_files_that_are_not_yaml(tmp_path, content, expected):
     assert text.startswith(f"{path}:")
     assert expected in text
     assert "\n" not in text
+
+
+def test_a_file_that_cannot_be_read_is_named_once(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.symlink_to("/proc/self/mem")  # a file whose beginning nobody can read
+    assert message(path) == f"{path}: cannot be read as YAML text: Input/output error"

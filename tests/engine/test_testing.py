@@ -121,7 +121,7 @@ def test_a_results_folder_that_cannot_be_is_said_before_anything_is_decoded(tmp_
 def test_names_that_are_no_text(tmp_path, videos, weights):
     (tmp_path / "names.txt").write_bytes(bytes(range(256)))
     words = ("TEST.CHECKPOINT_FILE_PATH", weights, "DATA.CLASS_NAMES", tmp_path / "names.txt")
-    with pytest.raises(RunError, match=r"names.txt: cannot be read as text with one class name a line"):
+    with pytest.raises(ValueError, match=r"names.txt: cannot be read as a text file: "):
         run_test(tiny_config(tmp_path, *words, videos=videos))
 
 

@@ -135,14 +135,13 @@ def _read_clip(text: str | None) -> "ClipSpec | None":
 
 
 def _read_list(args: argparse.Namespace) -> "VideoList":
-    from mvit_video.data.lists.content import read_text
+    from mvit_video.data.lists.content import read_names
     from mvit_video.data.lists.reading import read_list
     from mvit_video.weights import class_names
 
     names: tuple[str, ...] | None = None
     if args.class_names and os.path.isfile(args.class_names):
-        lines = read_text(args.class_names).split("\n")
-        names = tuple(line.strip() for line in lines if line.strip())
+        names = read_names(args.class_names)
     elif args.class_names:
         names = class_names(args.class_names)
     return read_list(

@@ -181,7 +181,7 @@ def _read_list(path: str, videos: str, names: tuple[str, ...] | None) -> "VideoL
 
 
 def _read_names(name: str | None) -> tuple[str, ...] | None:
-    from mvit_video.data.lists.content import read_text
+    from mvit_video.data.lists.content import read_names
     from mvit_video.data.lists.ssv2 import read_labels
     from mvit_video.weights import class_names
 
@@ -191,7 +191,7 @@ def _read_names(name: str | None) -> tuple[str, ...] | None:
         return class_names(name)
     if name.endswith(".json"):
         return read_labels(name)
-    return tuple(line.strip() for line in read_text(name).split("\n") if line.strip())
+    return read_names(name)
 
 
 def _names_file(args: argparse.Namespace, videos: "VideoList", official: str | None) -> str | None:

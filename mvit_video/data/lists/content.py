@@ -37,3 +37,12 @@ def read_text(path: str | os.PathLike[str]) -> str:
         ListError: It cannot be read, or is no UTF-8.
     """
     return decode(read_bytes(path), os.fspath(path))
+
+
+def read_names(path: str | os.PathLike[str]) -> tuple[str, ...]:
+    """The names in a text file with one a line; blank lines are passed over.
+
+    Raises:
+        ListError: It cannot be read, or is no UTF-8.
+    """
+    return tuple(line.strip() for line in read_text(path).split("\n") if line.strip())

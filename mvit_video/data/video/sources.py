@@ -99,7 +99,8 @@ def check_source(source: Source, name: str) -> None:
     try:
         problem = _problem_of_path(Path(source))
     except (OSError, ValueError) as error:
-        raise VideoError(f"{name}: cannot be read: {error}") from error
+        reason = getattr(error, "strerror", None) or error  # an OSError's text would repeat the path
+        raise VideoError(f"{name}: cannot be read: {reason}") from error
     if problem:
         raise VideoError(f"{name}: {problem}")
 

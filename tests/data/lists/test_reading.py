@@ -6,6 +6,7 @@ import pytest
 from kit.lists import touch, write, write_kinetics, write_ssv2
 
 from mvit_video.data import LIST_FORMATS, ListError, read_list
+from mvit_video.data.lists.content import read_names
 from mvit_video.data.lists.reading import detect_format
 
 FRAMES = "original_vido_id video_id frame_id path labels\n"
@@ -70,3 +71,18 @@ def test_a_list_that_is_not_there_or_no_text(tmp_path):
     (tmp_path / "v.mp4").write_bytes(bytes(range(256)))
     with pytest.raises(ListError, match=r"v\.mp4: cannot be read as a text file: "):
         read_list(tmp_path / "v.mp4")
+
+
+def test_files_that_cannot_be_read_are_named_once(tmp_path):
+    path = tmp_path / "names.txt"
+    path.symlink_to("/proc/self/mem")  # a file whose beginning nobody can read
+    for read in (read_list, read_names):
+        with pytest.raises(ListError) as caught:
+            read(path)
+        assert str(caught.value) == f"{path}: cannot be read: Input/output error"
+
+
+def test_names_stand_one_in_a_line(tmp_path):
+    path = tmp_path / "names.txt"
+    path.write_bytes("\ufeffa b\r\n\r\n  c\n".encode())
+    assert read_names(path) == ("a b", "c")

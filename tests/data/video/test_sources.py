@@ -157,3 +157,10 @@ def test_a_local_file_is_no_address(tmp_path, monkeypatch):
     with open_video("a://v.mp4") as video:
         assert video.num_frames == 3
     assert path.exists()
+
+
+def test_a_path_that_cannot_be_looked_at_is_named_once(tmp_path):
+    path = tmp_path / f"{'a' * 300}.mp4"
+    with pytest.raises(VideoError) as caught:
+        open_source(path)
+    assert str(caught.value) == f"{path}: cannot be read: File name too long"
