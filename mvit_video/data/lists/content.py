@@ -1,19 +1,19 @@
 """What a list file holds."""
 
 import os
-from pathlib import Path
 
 from mvit_video.data.lists.records import ListError
 
 
-def read_bytes(path: str | os.PathLike[str]) -> bytes:
-    """The content of a file.
+def read_bytes(path: str | os.PathLike[str], most: int = -1) -> bytes:
+    """The content of a file, or its first ``most`` bytes.
 
     Raises:
         ListError: It cannot be read.
     """
     try:
-        return Path(path).read_bytes()
+        with open(path, "rb") as file:
+            return file.read(most)
     except OSError as error:
         raise ListError(f"{os.fspath(path)}: cannot be read: {error.strerror}") from error
 

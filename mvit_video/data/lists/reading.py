@@ -2,11 +2,13 @@
 
 import os
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from mvit_video.data.lists.annotations import read_annotated
 from mvit_video.data.lists.content import decode, read_bytes
+from mvit_video.data.lists.files import looks_like_video
 from mvit_video.data.lists.folders import read_folder
 from mvit_video.data.lists.frame_lists import is_frame_list_header, read_frame_list
 from mvit_video.data.lists.kinetics import is_kinetics_header, read_kinetics
@@ -58,6 +60,7 @@ def read_list(
         return read_folder(Path(source), list_format, class_names)
     if list_format == "folders":
         raise ListError(f"{source}: is a file, but a folder with one folder per class is expected")
+    _refuse_video(source)
     data = read_bytes(source)
     kind = detect_format(data) if list_format == "auto" else list_format
     if kind == "frame_list":
@@ -74,6 +77,14 @@ def read_list(
     return read_text_list(
         text, source, separator=separator, path_prefix=path_prefix, list_format=kind, class_names=class_names
     )
+
+
+def _refuse_video(source: str) -> None:
+    if looks_like_video(source) and b"\0" in read_bytes(source, 4096):
+        raise ListError(
+            f"{source}: is a video, expected a list of videos: a text file with a path and a label in each "
+            f"line, or a folder (mvit-video predict {shlex.quote(source)} says what happens in it)"
+        )
 
 
 def detect_format(data: bytes) -> str:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from kit.lists import touch, write, write_kinetics, write_ssv2
+from kit.videos import write_video
 
 from mvit_video.data import LIST_FORMATS, ListError, read_list
 from mvit_video.data.lists.content import read_names
@@ -68,9 +69,22 @@ def test_formats_have_names_that_choose_them(tmp_path):
 def test_a_list_that_is_not_there_or_no_text(tmp_path):
     with pytest.raises(ListError, match=r"none\.csv: no such list file or folder"):
         read_list(tmp_path / "none.csv")
-    (tmp_path / "v.mp4").write_bytes(bytes(range(256)))
-    with pytest.raises(ListError, match=r"v\.mp4: cannot be read as a text file: "):
-        read_list(tmp_path / "v.mp4")
+    (tmp_path / "v.list").write_bytes(bytes(range(256)))
+    with pytest.raises(ListError, match=r"v\.list: cannot be read as a text file: "):
+        read_list(tmp_path / "v.list")
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "avi", "mkv", "webm", "ts", "mpg", "flv"])
+def test_a_video_is_no_list(tmp_path, suffix):
+    path = write_video(
+        tmp_path / f"a b.{suffix}", 5, codec={"webm": "libvpx", "mpg": "mpeg1video"}.get(suffix, "libx264")
+    )
+    with pytest.raises(ListError) as caught:
+        read_list(path)
+    assert str(caught.value).startswith(f"{path}: is a video, expected a list of videos: a text file with ")
+    assert f"mvit-video predict '{path}'" in str(caught.value)
+    path.write_text(f"{path} 3\n")
+    assert [record.label for record in read_list(path)] == [3]
 
 
 def test_files_that_cannot_be_read_are_named_once(tmp_path):
