@@ -1,7 +1,8 @@
 """The parser the verbs share, and the flags several of them have in common."""
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 if TYPE_CHECKING:
@@ -91,6 +92,22 @@ def _is_number(word: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+@contextmanager
+def naming_flags(flags: Mapping[str, str]) -> Iterator[None]:
+    """Errors in here speak of the flags of a verb, not of the configuration's keys that mean the same.
+
+    Raises:
+        UsageError: For a ``ValueError``, with every key of ``flags`` replaced by its flag.
+    """
+    try:
+        yield
+    except ValueError as error:
+        text = str(error)
+        for key, flag in flags.items():
+            text = text.replace(key, flag)
+        raise UsageError(text) from error
 
 
 def add_config_flags(parser: argparse._ActionsContainer, *, required: bool) -> None:

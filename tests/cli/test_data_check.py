@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -48,8 +49,10 @@ def test_a_good_list(folder, capsys):
     write_rows(folder, range(10))
     assert check("x.list", "--workers", "1", "--clip", "16x4", "--num-classes", "3") == 0
     out = capsys.readouterr().out
-    assert out.startswith("x.list: 10 videos, 745 frames, 0.01 hours, ")
-    assert "frames per second: 30 (10)\nsizes: 64x64 (10)\nclasses: 3, with 3 (1) to 4 (0) videos\n" in out
+    assert out.startswith("x.list: 10 videos, 745 frames, 0.4 minutes, ")
+    assert re.search(r", [1-9][0-9.]+ kB\n", out)
+    assert "frames per second: 30 (10)\nsizes: 64x64 (10)\n" in out
+    assert "classes: 3, with 3 videos (class 1) to 4 videos (class 0)\n" in out
     assert out.endswith("x.list.check.json: nothing was found\n")
     assert json.loads((folder / "x.list.check.json").read_text())["findings"] == []
 
@@ -87,9 +90,12 @@ def test_folders_and_class_names(folder, capsys):
         shutil.copy(folder / "v" / f"{number}.mp4", folder / "set" / name)
     (folder / "names.txt").write_text("dog\ncow\ncat\n")
     assert check("set", "--workers", "0", "--class-names", "names.txt", "--report", "set.csv") == 0
-    assert "classes: 2 of 3, with 1 (cat) to 2 (dog) videos\n" in capsys.readouterr().out
+    assert "classes: 2 of 3, with 1 video (cat) to 2 videos (dog)\n" in capsys.readouterr().out
     assert (folder / "set.csv").read_text() == "kind,path,label,detail\n"
+    (folder / "set/dog/4.mp4").unlink()
     assert check("set/", "--workers", "0") == 0
+    assert "set: 2 videos" in (out := capsys.readouterr().out)
+    assert "classes: 2 of 2, with 1 video each\n" in out
     assert (folder / "set.check.json").exists()
 
 
@@ -107,10 +113,17 @@ def test_folders_and_class_names(folder, capsys):
         (["x.list", "--timeout", "0"], "--timeout 0: expected more than 0"),
         (["x.list", "--backend", "cv2"], "backend is 'cv2', expected one of auto, pyav"),
         (["x.list", "--class-names", "kinetics4000"], "did you mean 'kinetics400'?"),
+        (["k.csv"], "their numbers are not known: set --class-names to kinetics400, "),
+        (
+            ["k.csv", "--class-names", "kinetics400"],
+            "names videos, not paths: set --path-prefix to the folder",
+        ),
+        (["v/0.mp4"], "v/0.mp4: is a video, expected a list of videos"),
     ],
 )
 def test_mistakes(folder, capsys, words, message):
     write_rows(folder, [0])
+    (folder / "k.csv").write_text("label,youtube_id,time_start,time_end,split\nabseiling,a,1,2,val\n")
     assert check(*words) == 2
     err = capsys.readouterr().err
     assert err.startswith("mvit-video: error: ")

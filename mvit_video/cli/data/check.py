@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mvit_video.cli.parsing import Parser, UsageError
+from mvit_video.cli.parsing import Parser, UsageError, naming_flags
 
 if TYPE_CHECKING:
     from mvit_video.data.checking.journal import Journal
@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 _DROPPED = "unreadable,label,duplicate"
 _SHOWN = 3  # examples of a kind
+_FLAGS = {
+    "DATA.PATH_PREFIX": "--path-prefix",
+    "DATA.LIST_FORMAT": "--list-format",
+    "DATA.LABELS_PATH": "--labels",
+    "DATA.CLASS_NAMES": "--class-names",
+}
 
 _DESCRIPTION = """Decode every frame of every video of a list, with all cores, and report
 
@@ -144,14 +150,15 @@ def _read_list(args: argparse.Namespace) -> "VideoList":
         names = read_names(args.class_names)
     elif args.class_names:
         names = class_names(args.class_names)
-    return read_list(
-        args.list,
-        separator=args.separator,
-        path_prefix=args.path_prefix,
-        list_format=args.list_format,
-        class_names=names,
-        labels_path=args.labels,
-    )
+    with naming_flags(_FLAGS):
+        return read_list(
+            args.list,
+            separator=args.separator,
+            path_prefix=args.path_prefix,
+            list_format=args.list_format,
+            class_names=names,
+            labels_path=args.labels,
+        )
 
 
 def _check(args: argparse.Namespace, videos: "VideoList", journal: "Journal", decoding: "Decoding") -> None:
@@ -183,11 +190,14 @@ def _num_cores() -> int:
 
 
 def _print(report: "Report", report_file: str) -> None:
+    from rich.filesize import decimal
+
     from mvit_video.data.checking.report import KINDS
 
+    time = f"{report.hours:.2f} hours" if report.hours >= 1 else f"{report.hours * 60:.1f} minutes"
     print(
-        f"{report.source}: {report.num_videos} videos, {report.num_frames} frames, {report.hours:.2f} hours, "
-        f"{report.num_bytes / 1e9:.3f} GB"
+        f"{report.source}: {report.num_videos} videos, {report.num_frames} frames, {time}, "
+        f"{decimal(report.num_bytes)}"
     )
     _print_counts("frames per second", [(f"{rate:g}", count) for rate, count in report.rates])
     _print_counts("sizes", report.sizes)
@@ -211,11 +221,14 @@ def _print_counts(title: str, counts: Sequence[tuple[str, int]]) -> None:
 def _print_classes(report: "Report") -> None:
     if not report.classes:
         return
-    names = report.class_names
-    fewest, most = (choose(report.classes, key=report.classes.__getitem__) for choose in (min, max))
-    described = [
-        f"{report.classes[label]} ({names[label] if names and label < len(names) else label})"
-        for label in (fewest, most)
-    ]
-    total = f" of {len(names)}" if names else ""
-    print(f"classes: {len(report.classes)}{total}, with {described[0]} to {described[1]} videos")
+    names, counts = report.class_names, report.classes
+
+    def describe(label: int) -> str:
+        videos = "1 video" if counts[label] == 1 else f"{counts[label]} videos"
+        return f"{videos} ({names[label] if names and label < len(names) else f'class {label}'})"
+
+    fewest, most = (choose(counts, key=counts.__getitem__) for choose in (min, max))
+    spread = f"{describe(fewest)} to {describe(most)}"
+    if counts[fewest] == counts[most]:
+        spread = f"{describe(most).partition(' (')[0]} each"
+    print(f"classes: {len(counts)}{f' of {len(names)}' if names else ''}, with {spread}")

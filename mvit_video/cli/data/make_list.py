@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from mvit_video.cli.parsing import Parser, UsageError
+from mvit_video.cli.parsing import Parser, UsageError, naming_flags
 
 if TYPE_CHECKING:
     from mvit_video.data.lists.making import MadeList
@@ -19,6 +19,7 @@ KINETICS = ("kinetics400", "kinetics600", "kinetics700")
 KINDS = (*KINETICS, "ssv2", "folders", "list")
 _DEFAULT_SHARE = 0.2
 _SHOWN = 5  # names of a kind in the summary
+_FLAGS = {"MODEL.NUM_CLASSES": "--class-names", "DATA.CLASS_NAMES": "--class-names"}
 
 _DESCRIPTION = """Write a list of the videos that are on disk, with their labels, and say what is missing.
 
@@ -174,9 +175,10 @@ def _read_list(path: str, videos: str, names: tuple[str, ...] | None) -> "VideoL
     kind = kinds.get(detect_format(read_bytes(path)))
     if kind:
         raise UsageError(f"{path}: is an official annotation file: its KIND is {kind}")
-    listed = read_list(path, path_prefix=videos, class_names=names)
-    if names is not None:
-        listed.check_labels(len(names))
+    with naming_flags(_FLAGS):
+        listed = read_list(path, path_prefix=videos, class_names=names)
+        if names is not None:
+            listed.check_labels(len(names))
     return listed
 
 
