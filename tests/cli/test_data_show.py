@@ -65,7 +65,17 @@ def test_the_same_again_and_others_for_another_seed_or_epoch(folder):
 def test_number_of_videos_and_frames(folder):
     sizes = {}
     for videos in ("1", "3"):
-        words = ("--split", "test", "--num-videos", videos, "--num-frames", "16", "--output", "x.png")
+        words = (
+            "--split",
+            "test",
+            "--num-videos",
+            videos,
+            "--num-frames",
+            "16",
+            "--output",
+            "x.png",
+            "--force",
+        )
         assert show("classes", *SMALL, *words) == 0
         sizes[videos] = pixels("x.png").shape
     assert sizes["3"][0] - sizes["1"][0] > 2 * 128
@@ -83,9 +93,10 @@ def test_a_list_with_an_unreadable_video(folder, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("none",), "none: does not exist"),
+        (("none",), "error: none: no such list file or folder"),
+        (("classes/run/c.mp4",), "classes/run/c.mp4: is a video, expected a list of videos"),
         (("classes", "--output", "x.jpg"), "--output x.jpg: expected a name that ends in .png"),
-        (("classes", "--output", "no/x.png"), "--output no/x.png: there is no folder no"),
+        (("classes", "--output", "no/x.png"), "no: there is no such folder to write to"),
         (("classes", "--num-videos", "0"), "--num-videos 0: expected 1 or more"),
         (("classes", "--num-frames", "0"), "--num-frames 0: expected 1 or more"),
         (("classes", "--epoch", "-1"), "--epoch -1: expected 0 or more"),
@@ -98,6 +109,18 @@ def test_mistakes(words, message, capsys):
     found = capsys.readouterr().err
     assert message in found
     assert len(found.splitlines()) == 1
+
+
+def test_a_picture_is_only_replaced_when_asked(folder, capsys):
+    (folder / "x.png").write_text("mine")
+    words = ("classes", *SMALL, "--split", "test", "--num-videos", "1", "--output", "x.png")
+    assert show(*words) == 2
+    assert (
+        "x.png: is there already; choose another name, or replace it with --force" in capsys.readouterr().err
+    )
+    assert (folder / "x.png").read_text() == "mine"
+    assert show(*words, "--force") == 0
+    assert pixels("x.png").shape[0] > 128
 
 
 def test_too_few_videos_to_mix(folder, capsys):

@@ -1,6 +1,7 @@
 """``mvit-video data show``: a picture of what the network will see."""
 
 import argparse
+import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -50,6 +51,7 @@ def add_parser(verbs: "argparse._SubParsersAction[Parser]") -> None:
     parser.add_argument("--num-videos", metavar="N", type=int, default=3, help="of each split (3)")
     parser.add_argument("--num-frames", metavar="N", type=int, default=8, help="shown of each clip (8)")
     parser.add_argument("--output", metavar="FILE", default="show.png", help="the picture (show.png)")
+    parser.add_argument("--force", action="store_true", help="replace a picture that is there already")
     parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="values that replace the files'")
     parser.set_defaults(run=run)
 
@@ -63,8 +65,6 @@ def run(args: argparse.Namespace) -> int:
     output = Path(args.output)
     if output.suffix.lower() != ".png":
         raise UsageError(f"--output {args.output}: expected a name that ends in .png")
-    if not output.parent.is_dir():
-        raise UsageError(f"--output {args.output}: there is no folder {output.parent}")
     config = read_config(args.cfg, args.overrides)
     lists = config.data.model_copy(update={"train_list": args.list, "test_list": args.list})
     config = config.model_copy(update={"data": lists})
@@ -73,8 +73,12 @@ def run(args: argparse.Namespace) -> int:
     if args.print_config:
         return print_config(config)
     from mvit_video.data import DamagedVideoWarning
+    from mvit_video.data.lists.writing import check_output
     from mvit_video.engine.showing import Shown, show
 
+    if not os.path.exists(args.list):
+        raise UsageError(f"{args.list}: no such list file or folder")
+    check_output(output, force=args.force)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DamagedVideoWarning)  # the picture names these videos
         sheet = show(config, Shown(_SPLITS[args.split], args.num_videos, args.num_frames, args.epoch))
