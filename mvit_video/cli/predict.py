@@ -3,6 +3,8 @@
 import argparse
 import sys
 import warnings
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,7 +80,7 @@ def add_parser(verbs: "argparse._SubParsersAction[Parser]") -> None:
         "--precision",
         choices=PRECISIONS,
         default=None,
-        help="number format (default: auto, bf16 on a GPU that has it, else fp32)",
+        help="number format (default: auto, bf16 on a GPU or CPU that has it in hardware, else fp32)",
     )
     answer = parser.add_argument_group("answer")
     answer.add_argument(
@@ -115,14 +117,11 @@ def run(args: argparse.Namespace) -> int:
     if args.output:
         check_folder(Path(args.output))
     predictor = _predictor(args, config)
-    num_failed = 0
     with (
         counting("predicting", len(videos), live=bool(args.output)) as progress,
         open_report(_format(args), args.output) as report,
     ):
-        for number, path in enumerate(videos, start=1):
-            num_failed += not _answer(predictor, path, report, args)
-            progress(number)
+        num_failed = _answer(predictor, videos, report, args, progress)
     if args.output:
         print(f"{args.output}: {len(videos) - num_failed} of {len(videos)} videos answered", file=sys.stderr)
     return 1 if num_failed else 0
@@ -154,23 +153,35 @@ def _predictor(args: argparse.Namespace, config: "Config | None") -> "Predictor"
     )
 
 
-def _answer(predictor: "Predictor", path: str, report: "Report", args: argparse.Namespace) -> bool:
+def _answer(
+    predictor: "Predictor",
+    videos: Sequence[str],
+    report: "Report",
+    args: argparse.Namespace,
+    progress: Callable[[int], None],
+) -> int:
+    """Report on every video; how many could not be read."""
     from mvit_video.data import DamagedVideoWarning, VideoError
 
     show_clips = args.clips or args.every is not None
-    report.start(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DamagedVideoWarning)  # the report says it
-            prediction = predictor(
-                path, every_seconds=args.every, on_clip=report.clip if show_clips else _forget
-            )
-    except VideoError as error:
-        report.fail(str(error))
-        print(f"mvit-video: {error}", file=sys.stderr)
-        return False
-    report.finish(prediction)
-    return True
+    on_clip = report.clip if show_clips else _forget
+    num_failed = 0
+    with (
+        warnings.catch_warnings(),
+        closing(predictor.many(videos, every_seconds=args.every, on_clip=on_clip)) as answers,
+    ):
+        warnings.simplefilter("ignore", DamagedVideoWarning)  # the report says it
+        for number, path in enumerate(videos, start=1):
+            report.start(path)
+            answer = next(answers)
+            if isinstance(answer, VideoError):
+                num_failed += 1
+                report.fail(str(answer))
+                print(f"mvit-video: {answer}", file=sys.stderr)
+            else:
+                report.finish(answer)
+            progress(number)
+    return num_failed
 
 
 def _forget(clip: object) -> None:

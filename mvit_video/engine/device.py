@@ -9,6 +9,7 @@ from typing import Literal, cast, get_args
 import torch
 
 from mvit_video.engine.errors import RunError
+from mvit_video.models.linear import has_fast_bfloat16
 
 Precision = Literal["fp32", "bf16", "fp16"]
 
@@ -48,7 +49,8 @@ def choose_precision(
     """The number format of the forward pass; weights and optimiser are float32 in every case.
 
     "auto" means, in training: float32 unless TRAIN.MIXED_PRECISION asks for less, then bfloat16 where the GPU
-    has it, else float16; in testing: bfloat16 on a GPU that has it, else float32. On the CPU it is float32.
+    has it, else float16, and on the CPU float32; in testing and predicting: bfloat16 where the GPU or the CPU
+    has it in hardware, else float32.
 
     Args:
         precision: "auto", "fp32", "bf16" or "fp16" (TRAIN.PRECISION, TEST.PRECISION).
@@ -64,7 +66,7 @@ def choose_precision(
     if precision != "auto":
         raise RunError(f"the precision is {precision!r}, expected auto, fp32, bf16 or fp16")
     if device.type == "cpu":
-        return "fp32"
+        return "bf16" if not training and has_fast_bfloat16() else "fp32"
     has_bf16 = torch.cuda.get_device_capability(device) >= (8, 0)
     if training:
         return ("bf16" if has_bf16 else "fp16") if mixed_precision else "fp32"

@@ -2,7 +2,8 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,8 @@ from mvit_video.engine.device import Precision, autocast
 from mvit_video.engine.ensemble import EnsembleMethod, ensemble_views
 from mvit_video.engine.metrics import topk_correct
 from mvit_video.engine.results import TestResult, VideoResult
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,9 @@ class ViewScorer:
             self.model.train(was_training)
 
     def _forward(self, views: Tensor) -> Tensor:
-        clips = normalise(views.to(self.device, non_blocking=True), self.mean, self.std)
+        weight = next(self.model.parameters(), None)
+        dtype = torch.float32 if weight is None else weight.dtype
+        clips = normalise(views.to(self.device, non_blocking=True), self.mean, self.std, dtype)
         with autocast(self.device, self.precision):
             logits: Tensor = self.model(clips)
         return logits.float().cpu()
@@ -74,19 +79,24 @@ def evaluate(
         progress: called with the number of videos done.
     """
     rows: list[VideoResult] = []
-    for video in _scored(
-        scorer, test_loader(dataset, num_workers=num_workers, timeout_seconds=timeout_seconds)
-    ):
-        record = dataset.records[video.index]
-        if video.error is not None:
-            rows.append(VideoResult(record.path, record.label, None, 0, video.error))
+    samples = test_loader(dataset, num_workers=num_workers, timeout_seconds=timeout_seconds)
+    for sample, logits_VK in score_views(scorer, map(_without_views, samples)):
+        record = dataset.records[sample.index]
+        damage = "; ".join(damaged.reason for damaged in sample.damaged) or None
+        if logits_VK is None:
+            rows.append(VideoResult(record.path, record.label, None, 0, sample.error))
         else:
-            scores = ensemble_views(torch.cat(video.logits), scorer.method)
+            scores_K = ensemble_views(logits_VK, scorer.method)
             if scorer.method == "sum":
-                scores = scores / video.num_views
-            rows.append(VideoResult(record.path, record.label, scores, video.num_views, damage=video.damage))
+                scores_K = scores_K / len(logits_VK)
+            rows.append(VideoResult(record.path, record.label, scores_K, len(logits_VK), damage=damage))
         progress(len(rows))
     return summarise(rows)
+
+
+def _without_views(sample: TestSample) -> tuple[TestSample, Tensor | None]:
+    """The sample apart from its views, so that it does not keep them."""
+    return replace(sample, views=None), sample.views
 
 
 def summarise(rows: Sequence[VideoResult]) -> TestResult:
@@ -108,48 +118,57 @@ def summarise(rows: Sequence[VideoResult]) -> TestResult:
     )
 
 
-@dataclass
-class _Video:
-    """A video on its way through the model; its views are let go of as soon as they are scored."""
+def score_views(
+    scorer: ViewScorer, items: Iterable[tuple[T, Tensor | None]]
+) -> Iterator[tuple[T, Tensor | None]]:
+    """Each item with the logits of its views, in order, as soon as they are known.
 
-    index: int
-    num_views: int
-    error: str | None
-    damage: str | None
-    logits: list[Tensor] = field(default_factory=list)
+    Views of neighbouring items share a forward pass, so that videos with one view fill a batch too.
 
-    @property
-    def complete(self) -> bool:
-        return sum(map(len, self.logits)) == self.num_views
+    Args:
+        scorer: the model and how to run it.
+        items: anything, with uint8 views (V, 3, T, H, W), which are let go of when they are scored, or None.
 
-
-def _scored(scorer: ViewScorer, samples: Iterable[TestSample]) -> Iterator[_Video]:
-    """Each video with the logits of all its views, in order.
-
-    Views of neighbouring videos share a forward pass, so that one-view videos fill a batch too.
+    Yields:
+        The same, with logits (V, K) in place of the views; None stays None.
     """
-    waiting: deque[_Video] = deque()  # in order
-    queue: list[tuple[_Video, Tensor]] = []  # views that no pass has scored yet
+    waiting: deque[_Item[T]] = deque()  # in order
+    queue: list[tuple[_Item[T], Tensor]] = []  # views that no pass has scored yet
 
     def run_queue() -> None:
         logits = scorer.logits(torch.cat([views for _, views in queue]))
         parts = torch.split(logits, [len(views) for _, views in queue])
-        for (video, _), part in zip(queue, parts, strict=True):
-            video.logits.append(part)
+        for (item, _), part in zip(queue, parts, strict=True):
+            item.logits.append(part)
         queue.clear()
 
-    for sample in samples:
-        views = sample.views
-        damage = "; ".join(damaged.reason for damaged in sample.damaged) or None
-        waiting.append(_Video(sample.index, 0 if views is None else len(views), sample.error, damage))
+    for what, views in items:
+        waiting.append(_Item(what, 0 if views is None else len(views)))
         while views is not None and len(views):
             room = scorer.views_per_batch - sum(len(part) for _, part in queue)
             queue.append((waiting[-1], views[:room]))
             views = views[room:]
             if len(queue[-1][1]) == room:
                 run_queue()
-        while waiting and waiting[0].complete:
-            yield waiting.popleft()
+        while waiting and waiting[0].is_complete:
+            yield waiting.popleft().result()
     if queue:
         run_queue()
-    yield from waiting
+    for item in waiting:
+        yield item.result()
+
+
+@dataclass
+class _Item(Generic[T]):
+    """Something on its way through the model."""
+
+    what: T
+    num_views: int
+    logits: list[Tensor] = field(default_factory=list)
+
+    @property
+    def is_complete(self) -> bool:
+        return sum(map(len, self.logits)) == self.num_views
+
+    def result(self) -> tuple[T, Tensor | None]:
+        return self.what, torch.cat(self.logits) if self.logits else None

@@ -27,14 +27,23 @@ class ReadAhead(Iterator[T]):
         items: Used in the thread alone.
         depth: Items that may wait.
         interrupt: Makes ``items`` raise soon; called once, from another thread.
+        patience_seconds: How long the end waits for the thread; None until it is there. A thread that takes
+            longer is left to end by itself, or with the process.
     """
 
-    def __init__(self, items: Iterator[T], depth: int, interrupt: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        items: Iterator[T],
+        depth: int,
+        interrupt: Callable[[], None],
+        *,
+        patience_seconds: float | None = None,
+    ) -> None:
         self._shared = _Shared(depth)
         thread = threading.Thread(
             target=_make, args=(items, self._shared), name="mvit-video read ahead", daemon=True
         )
-        self._finalizer = weakref.finalize(self, _end, self._shared, thread, interrupt)
+        self._finalizer = weakref.finalize(self, _end, self._shared, thread, interrupt, patience_seconds)
         thread.start()
 
     def __next__(self) -> T:
@@ -67,9 +76,11 @@ def _make(items: Iterator[object], shared: _Shared) -> None:
             close()
 
 
-def _end(shared: _Shared, thread: threading.Thread, interrupt: Callable[[], None]) -> None:
+def _end(
+    shared: _Shared, thread: threading.Thread, interrupt: Callable[[], None], patience_seconds: float | None
+) -> None:
     shared.is_closed = True
     if thread.is_alive() and thread is not threading.current_thread():
         interrupt()
         shared.room.release()
-        thread.join()
+        thread.join(patience_seconds)
