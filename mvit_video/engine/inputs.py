@@ -124,7 +124,7 @@ def match_classes(
             _logger.warning(
                 "%s: its classes stand in another order than the checkpoint's; matched by name", videos.source
             )
-            videos = read_split(config, "test", num_classes, checkpoint)
+            videos = videos.renumbered(checkpoint)
     else:
         check_count(listed, num_classes, videos.source)
         warn_if_names_differ(("the checkpoint", checkpoint), (videos.source, listed))

@@ -7,7 +7,7 @@ from mvit_video.engine.errors import RunError
 from mvit_video.engine.fitting import TrainResult, fit
 from mvit_video.engine.preparation import prepare_training
 from mvit_video.engine.results import TestResult
-from mvit_video.engine.testing import prepare_test, test
+from mvit_video.engine.testing import TestInputs, prepare_test, test
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,13 @@ def run(config: Config) -> RunResult:
     """
     if not (config.train.enable or config.test.enable):
         raise RunError("TRAIN.ENABLE and TEST.ENABLE are both False: nothing to do; set one of them True")
-    trained = _train(config) if config.train.enable else None
-    tested = test(config) if config.test.enable else None
+    trained, inputs = _train(config) if config.train.enable else (None, None)
+    tested = test(config, inputs) if config.test.enable else None
     return RunResult(trained, tested)
 
 
-def _train(config: Config) -> TrainResult:
+def _train(config: Config) -> tuple[TrainResult, TestInputs | None]:
+    """Train; also gives what the test after it needs, checked before."""
     inputs = prepare_training(config)
-    if config.test.enable:
-        prepare_test(config, inputs.class_names)
-    return fit(inputs)
+    test_inputs = prepare_test(config, inputs.class_names) if config.test.enable else None
+    return fit(inputs), test_inputs

@@ -19,6 +19,7 @@ from mvit_video.engine.preparation import training_loader
 from mvit_video.engine.resolve import (
     resolve_architecture,
     resolve_decoding,
+    resolve_list,
     resolve_mixing,
     resolve_smoothing,
     resolve_statistics,
@@ -60,8 +61,12 @@ def show(config: Config, shown: Shown) -> Sheet:
     """
     sections: list[Section] = []
     unreadable = 0
+    read: dict[str, tuple[VideoList, int]] = {}  # a list of both splits is read, and warned of, once
     for split in shown.splits:
-        videos, num_classes = _read(config, split)
+        path = str(resolve_list(config, split))
+        if path not in read or not read[path][0].is_labelled:  # training will say that it needs labels
+            read[path] = _read(config, split)
+        videos, num_classes = read[path]
         names = Names(videos, videos.class_names)
         if split == "train":
             found, bad = _train_sections(config, videos, num_classes, names, shown)

@@ -63,14 +63,18 @@ def prepare_test(config: Config, names: Sequence[str] | None = None) -> TestInpu
     return TestInputs(architecture, views, decoding, videos, results_path)
 
 
-def test(config: Config) -> TestResult:
+def test(config: Config, inputs: TestInputs | None = None) -> TestResult:  # noqa: PT028 - not a test
     """Test as the configuration says, whether or not TEST.ENABLE is set.
+
+    Args:
+        config: the configuration.
+        inputs: what :func:`prepare_test` gave for it; None prepares now.
 
     Raises:
         ValueError: something the user can mend; the text says what.
     """
     sources = find_weights(config)
-    inputs = prepare_test(config)
+    inputs = inputs or prepare_test(config)
     device = choose_device(config.device, config.num_gpus)
     precision = choose_precision(config.test.precision, device, training=False)
     model = MViT(inputs.architecture)

@@ -90,6 +90,15 @@ def test_a_list_with_an_unreadable_video(folder, capsys):
     assert "training goes on without a video: bad.mp4" in capsys.readouterr().err
 
 
+def test_what_is_odd_about_a_list_is_said_once(folder, capsys):
+    (folder / "classes/run/c.mp4").rename(folder / "classes/run/c_000001_000002.mp4")
+    rows = ("abseiling,c,1,2,val", "abseiling,gone,1,2,val")
+    (folder / "k.csv").write_text("\n".join(("label,youtube_id,time_start,time_end,split", *rows)))
+    words = ("DATA.PATH_PREFIX", "classes", "DATA.CLASS_NAMES", "kinetics400")
+    assert show("k.csv", *SMALL, *words) == 1
+    assert capsys.readouterr().err.count("1 of its 2 videos are not in classes and will count as") == 1
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

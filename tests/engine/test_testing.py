@@ -242,6 +242,19 @@ class TestRun:
         for row, again in zip(result.test.rows, last.rows, strict=True):
             assert torch.equal(row.scores, again.scores)
 
+    def test_reads_the_test_list_once(self, tmp_path, videos, caplog):
+        (tmp_path / "clips").mkdir()
+        for number in range(2):
+            write_video(tmp_path / "clips" / f"v{number}.mp4", 10, width=24, height=20)
+        rows = ("a,v0,1,2,val", "b,v1,1,2,val", "b,gone,1,2,val")
+        (tmp_path / "k.csv").write_text("\n".join(("label,youtube_id,time_start,time_end,split", *rows)))
+        (tmp_path / "names.txt").write_text("a\nb\n")
+        words = ("DATA.TEST_LIST", tmp_path / "k.csv", "DATA.PATH_PREFIX", tmp_path / "clips",
+                 "DATA.CLASS_NAMES", tmp_path / "names.txt", "SOLVER.MAX_EPOCH", 1)  # fmt: skip
+        result = run(tiny_config(tmp_path, *words, videos=videos))
+        assert [row.label for row in result.test.rows] == [0, 1, 1]
+        assert caplog.text.count("1 of its 3 videos are not in") == 1
+
     def test_only_one_half(self, tmp_path, videos):
         config = tiny_config(tmp_path, "TEST.ENABLE", False, "SOLVER.MAX_EPOCH", 1, videos=videos)
         result = run(config)

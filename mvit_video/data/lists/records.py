@@ -1,5 +1,6 @@
 """One video of a list, and the list itself, packed."""
 
+import copy
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Self, overload
 
@@ -112,6 +113,15 @@ class VideoList(Sequence[VideoRecord]):
         if self.class_names is not None:
             return len(self.class_names)
         return int(self._labels.max(initial=_NONE)) + 1
+
+    def renumbered(self, names: Sequence[str]) -> "VideoList":
+        """The same videos, with labels that count in ``names``, among which are all of its class names."""
+        places = {name: place for place, name in enumerate(names)}
+        numbers = np.array([*(places[name] for name in self.class_names or ()), _NONE], np.int32)
+        videos = copy.copy(self)
+        videos.class_names = tuple(names)
+        videos._labels = numbers[self._labels]  # -1, no label, finds the last
+        return videos
 
     def check_labels(self, num_classes: int) -> None:
         """Checks that every video has a label below ``num_classes``.

@@ -53,6 +53,14 @@ def test_columns_make_the_same_list_as_records():
     assert list(VideoList.from_columns([])) == list(VideoList([])) == []
 
 
+def test_labels_can_count_in_other_names():
+    videos = VideoList([VideoRecord("a", 2, 9), VideoRecord("b"), VideoRecord("c", 0)], ("x", "y", "z"), "s")
+    other = videos.renumbered(["z", "w", "y", "x"])
+    assert list(other) == [("a", 0, 9), ("b", None, None), ("c", 3, None)]
+    assert (other.class_names, other.source) == (("z", "w", "y", "x"), "s")
+    assert videos.labels.tolist() == [2, -1, 0]
+
+
 def test_labels_are_one_array():
     videos = VideoList([VideoRecord("a", 2), VideoRecord("b"), VideoRecord("c", 0)])
     assert videos.labels.tolist() == [2, -1, 0]
