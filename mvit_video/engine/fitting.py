@@ -198,8 +198,8 @@ def _check_finite(state: TrainState) -> None:
     for name, parameter in state.model.named_parameters():
         if not bool(parameter.isfinite().all()):
             raise RunError(
-                f"{name} is not finite after step {state.step} (epoch {state.epoch}): training stops, the "
-                "last checkpoint stays good; lower SOLVER.BASE_LR or set SOLVER.CLIP_GRAD_L2NORM"
+                f"{name} is not finite after step {state.step} (epoch {state.epoch}): training stops, and "
+                "checkpoints stay as they were; lower SOLVER.BASE_LR or set SOLVER.CLIP_GRAD_L2NORM"
             )
 
 

@@ -95,7 +95,7 @@ def train_one_epoch(
         if not math.isfinite(loss):
             raise RunError(
                 f"the loss is {loss} at step {state.step} (epoch {state.epoch}, learning rate "
-                f"{learning_rate:.3g}): training stops, the last checkpoint stays good; lower "
+                f"{learning_rate:.3g}): training stops, and checkpoints stay as they were; lower "
                 "SOLVER.BASE_LR, lengthen SOLVER.WARMUP_EPOCHS or set SOLVER.CLIP_GRAD_L2NORM"
             )
         state.step += 1

@@ -37,7 +37,7 @@ class VideoTroubles:
                 self._bad.add(batch.bad)
             except BadVideosError as error:
                 raise RunError(
-                    f"epoch {self._epoch + 1}: {error}; training stops, the last checkpoint stays good"
+                    f"epoch {self._epoch + 1}: {error}; training stops, and checkpoints stay as they were"
                 ) from error
             yield batch
 
