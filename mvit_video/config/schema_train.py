@@ -89,8 +89,9 @@ class Aug(Section):
     in SlowFast. None: none."""
 
     aa_type: RandAugmentSpec = "rand-m9-mstd0.5-inc1"
-    """RandAugment in timm's dialect: m magnitude, n operations, mstd spread of the magnitude, inc1 strength
-    growing with the magnitude; '': none."""
+    """RandAugment in timm's dialect: m magnitude, n operations, p probability of each, mstd spread of the
+    magnitude, mmax its largest, inc1 strength growing with the magnitude, w0 geometric operations preferred;
+    '': none."""
 
     interpolation: Literal["bilinear", "bicubic", "random"] = "bicubic"
     """Resampling of RandAugment's geometric operations."""

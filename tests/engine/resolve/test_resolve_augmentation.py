@@ -1,9 +1,11 @@
 """Which augmentation a configuration means."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from kit.configurations import message
 
-from mvit_video.config import load_config
+from mvit_video.config import ConfigError, load_config
 from mvit_video.data import (
     Mixing,
     RandAugment,
@@ -60,6 +62,27 @@ class TestAugmentation:
     def test_what_the_schema_takes_means_something(self, text):
         config = load_config([], ["AUG.ENABLE=True", f"AUG.AA_TYPE={text}", "AUG.INTERPOLATION=random"])
         assert resolve_transform(config).rand_augment == RandAugment.parse(text, interpolation="random")
+
+    @given(
+        st.lists(
+            st.sampled_from(("m", "n", "p", "mstd", "mmax", "inc", "w", "minc", "")).flatmap(
+                lambda name: st.sampled_from(("", "0", "1", "7", "0.5", ".5", "3.", "-1", "x")).map(
+                    name.__add__
+                )
+            ),
+            max_size=3,
+        ),
+        st.sampled_from(("rand", "rand", "rand", "Rand", "rand-", "original")),
+    )
+    def test_the_schema_takes_what_can_be_parsed_and_nothing_else(self, sections, first):
+        text = "-".join((first, *sections))
+        try:
+            RandAugment.parse(text)
+        except ValueError:
+            with pytest.raises(ConfigError, match="or a RandAugment such as"):
+                load_config([], [f"AUG.AA_TYPE={text}"])
+        else:
+            assert load_config([], [f"AUG.AA_TYPE={text}"]).aug.aa_type == text
 
     def test_and_otherwise_the_key_is_named(self):
         text = message(resolve_transform, "AUG.ENABLE=True", "AUG.AA_TYPE=rand-n15-w0")
