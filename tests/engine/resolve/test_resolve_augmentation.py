@@ -19,6 +19,9 @@ from mvit_video.engine.resolve import (
     resolve_transform,
 )
 
+SECTIONS = ("m", "n", "p", "mstd", "mmax", "inc", "w", "minc", "")
+NUMBERS = ("", "0", "1", "7", "0.5", ".5", "3.", "-1", "x")
+
 
 class TestAugmentation:
     def test_the_kinetics_recipe(self):
@@ -64,14 +67,7 @@ class TestAugmentation:
         assert resolve_transform(config).rand_augment == RandAugment.parse(text, interpolation="random")
 
     @given(
-        st.lists(
-            st.sampled_from(("m", "n", "p", "mstd", "mmax", "inc", "w", "minc", "")).flatmap(
-                lambda name: st.sampled_from(("", "0", "1", "7", "0.5", ".5", "3.", "-1", "x")).map(
-                    name.__add__
-                )
-            ),
-            max_size=3,
-        ),
+        st.lists(st.tuples(st.sampled_from(SECTIONS), st.sampled_from(NUMBERS)).map("".join), max_size=3),
         st.sampled_from(("rand", "rand", "rand", "Rand", "rand-", "original")),
     )
     def test_the_schema_takes_what_can_be_parsed_and_nothing_else(self, sections, first):
