@@ -59,7 +59,7 @@ def test_kinetics(folder, capsys):
         f"copies of a listed video, left out: 1: {folder}/k400/air_drumming/aaaaaaaaaaa.mp4 (of {folder}",
         "annotated more than once, listed once: 1: bbbbbbbbbbb_000002_000012.mp4",
         "classes without a video: 398: abseiling, answering questions, applauding, applying cream, archery",
-        "next: mvit-video data check train.list; then train with DATA.TRAIN_LIST train.list DATA.CLASS_N",
+        "next: mvit-video data check train.list --class-names kinetics400; then train with DATA.TRAIN_LIST",
     ):
         assert f"\n{line}" in f"\n{text}"
 
@@ -103,7 +103,7 @@ def test_ssv2(folder, capsys):
     assert (folder / "val.list").read_text() == f"7.webm {holding}\n8.webm {closing}\n"
     text = capsys.readouterr().out
     assert f"DATA.CLASS_NAMES ssv2 DATA.PATH_PREFIX {folder}/webm" in text
-    assert f"next: mvit-video data check val.list --path-prefix {folder}/webm; " in text
+    assert f"next: mvit-video data check val.list --class-names ssv2 --path-prefix {folder}/webm; " in text
     assert not (folder / "class_names.txt").exists()
     names = official[::-1]  # another order, said by labels.json beside it
     write(folder, json.dumps({name: str(index) for index, name in enumerate(names)}), "labels.json")
@@ -311,7 +311,8 @@ def test_names_with_blanks_can_be_copied_from_the_advice(folder, capsys):
     touch(folder / "my clips" / "run", "a.mp4")
     assert make("folders", "--videos", "my clips", "--output", "my train.list", "--relative") == 0
     words = shlex.split(capsys.readouterr().out.split("next: mvit-video ")[1].replace(";", " ;"))
-    assert words[:5] == ["data", "check", "my train.list", "--path-prefix", f"{folder}/my clips"]
+    check = ["data", "check", "my train.list", "--class-names", "class_names.txt"]
+    assert words[: words.index(";")] == [*check, "--path-prefix", f"{folder}/my clips"]
     assert words[-2:] == ["DATA.PATH_PREFIX", f"{folder}/my clips"]
 
 

@@ -253,6 +253,7 @@ def _suggest(
     names = official or names_file or args.class_names
     if names:
         keys.append(f"DATA.CLASS_NAMES {shlex.quote(names)}")
+        check.append(f"--class-names {shlex.quote(names)}")
     if args.relative:
         prefix = shlex.quote(os.path.abspath(args.videos))
         keys.append(f"DATA.PATH_PREFIX {prefix}")
