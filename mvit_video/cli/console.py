@@ -50,14 +50,12 @@ def describe_error(error: Exception) -> str | None:
 def _describe_shortage(error: Exception) -> str | None:
     """What to do where memory ran out; None for another error."""
     fewer = "fewer clips at a time (TRAIN.MICRO_BATCH_SIZE in training, TEST.BATCH_SIZE in testing)"
-    text = str(error)
     if type(error).__name__ == "OutOfMemoryError":
         return f"not enough GPU memory: {fewer}, or the CPU (DEVICE cpu)"
-    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "DefaultCPUAllocator" in text):
+    if isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+    ):
         return f"not enough memory: {fewer}, or a smaller model"
-    if isinstance(error, RuntimeError) and text.startswith("DataLoader worker"):
-        first = text.splitlines()[0].rstrip(". ")
-        return f"{first}; memory or shared memory may have run out: lower DATA_LOADER.NUM_WORKERS (0: none)"
     return None
 
 
