@@ -194,12 +194,28 @@ def ffmpeg_target(source: Source) -> str | BinaryIO:
     return OpenSource("", file=source).target()
 
 
-class _Memory(io.RawIOBase):
+class _Positioned(io.RawIOBase):
+    """A file to read and seek, with a reading position of its own."""
+
+    def __init__(self) -> None:
+        self._position = 0
+
+    def tell(self) -> int:
+        return self._position
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+
+class _Memory(_Positioned):
     """Bytes in memory as a file, without a copy of them all."""
 
     def __init__(self, data: bytes | bytearray | memoryview) -> None:
+        super().__init__()
         self._data = memoryview(data).cast("B")
-        self._position = 0
 
     def read(self, size: int = -1) -> bytes:
         stop = len(self._data) if size is None or size < 0 else self._position + size
@@ -212,22 +228,13 @@ class _Memory(io.RawIOBase):
         self._position = max(0, base + offset)
         return self._position
 
-    def tell(self) -> int:
-        return self._position
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-
-class _Cursor(io.RawIOBase):
-    """A reading position of its own in a file object that several containers read."""
+class _Cursor(_Positioned):
+    """A place in a file object that several containers read."""
 
     def __init__(self, file: BinaryIO) -> None:
+        super().__init__()
         self._file = file
-        self._position = 0
 
     def read(self, size: int = -1) -> bytes:
         self._file.seek(self._position)
@@ -240,12 +247,3 @@ class _Cursor(io.RawIOBase):
             offset, whence = offset + self._position, io.SEEK_SET
         self._position = self._file.seek(offset, whence)
         return self._position
-
-    def tell(self) -> int:
-        return self._position
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
