@@ -113,6 +113,9 @@ class Data(Section):
     on_damage: Literal["keep", "refuse"] = "keep"
     """A file that is damaged half-way: keep its good part, with a warning, or refuse it as unreadable."""
 
+    frames_fps: Positive = 30.0
+    """Frames per second of videos that are folders of images, which do not say."""
+
     timeout_seconds: Positive = 60.0
     """Longest that a worker may take for one video; then it is ended, and the video counts as unreadable."""
 

@@ -17,7 +17,7 @@ from mvit_video.data.video.sources import Source, is_address, name_of, open_sour
 Backend = Literal["auto", "pyav", "decord", "torchcodec"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
 
-# Called as Reader(source, threads=, on_damage=); a folder as Reader(folder, on_damage=).
+# Called as Reader(source, threads=, on_damage=); a folder as Reader(folder, fps=, on_damage=).
 _READERS = {
     "pyav": ("pyav_reader", "PyavReader"),
     "decord": ("decord_reader", "DecordReader"),
@@ -36,11 +36,13 @@ class Decoding:
         on_damage: "keep" ends a damaged video before the damage, with a DamagedVideoWarning; "refuse" makes
             it a VideoError.
         threads: Decoder threads per video; 0 lets the decoder choose.
+        frames_fps: Frames per second of folders of images, which do not say.
     """
 
     backend: Backend = "auto"
     on_damage: OnDamage = "keep"
     threads: int = 1
+    frames_fps: float = 30.0
 
     def __post_init__(self) -> None:
         if self.backend not in BACKENDS:
@@ -49,6 +51,8 @@ class Decoding:
             raise ValueError(f"on_damage is {self.on_damage!r}, expected one of {', '.join(ON_DAMAGE)}")
         if self.threads < 0:
             raise ValueError(f"threads is {self.threads}, expected 0 (the decoder chooses) or more")
+        if not self.frames_fps > 0:
+            raise ValueError(f"frames_fps is {self.frames_fps}, expected a number above 0")
 
 
 def open_reader(source: Source, decoding: Decoding = Decoding()) -> VideoReader:
@@ -64,7 +68,7 @@ def open_reader(source: Source, decoding: Decoding = Decoding()) -> VideoReader:
             installed.
     """
     if isinstance(source, str | PathLike) and _is_folder(source):
-        return _reader_class("frame_folder")(source, on_damage=decoding.on_damage)
+        return _reader_class("frame_folder")(source, fps=decoding.frames_fps, on_damage=decoding.on_damage)
     backend = "pyav" if decoding.backend == "auto" else decoding.backend
     try:
         reader = _reader_class(backend)

@@ -52,4 +52,4 @@ def resolve_decoding(config: Config) -> Decoding:
                 f"DATA.DECODING_BACKEND is {backend!r}, which cannot be imported ({reason}): "
                 f"pip install {backend}, or set it to auto"
             ) from error
-    return Decoding(backend=backend, on_damage=config.data.on_damage)
+    return Decoding(backend, config.data.on_damage, frames_fps=config.data.frames_fps)

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 from kit.videos import read_numbers, write_video
+from PIL import Image
 
 from mvit_video.data import Decoding, VideoError, open_reader, open_video
 from mvit_video.data.video.pyav_reader import PyavReader
@@ -35,6 +36,8 @@ def test_what_decoding_can_be():
         Decoding(on_damage="drop")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"threads is -1, expected 0 \(the decoder chooses\) or more"):
         Decoding(threads=-1)
+    with pytest.raises(ValueError, match=r"frames_fps is 0, expected a number above 0"):
+        Decoding(frames_fps=0)
 
 
 @pytest.mark.parametrize("backend", ["decord", "torchcodec"])
@@ -77,3 +80,10 @@ def test_opening_imports_one_backend_only(mp4):
 def test_a_folder_without_images_is_no_video(tmp_path):
     with pytest.raises(VideoError, match="no images"):
         open_reader(tmp_path)
+
+
+def test_the_frame_rate_of_a_folder_is_given(tmp_path):
+    for number in range(3):
+        Image.new("RGB", (32, 32)).save(tmp_path / f"{number}.png")
+    assert open_reader(tmp_path).fps == 30
+    assert open_reader(tmp_path, Decoding(frames_fps=12)).duration == 0.25

@@ -18,8 +18,8 @@ from mvit_video.engine.resolve import (
 
 def test_decoding():
     assert resolve_decoding(load_config()) == Decoding("auto", "keep")
-    words = ["DATA.DECODING_BACKEND=decord", "DATA.ON_DAMAGE=refuse"]
-    assert resolve_decoding(load_config([], words)) == Decoding("decord", "refuse")
+    words = ["DATA.DECODING_BACKEND=decord", "DATA.ON_DAMAGE=refuse", "DATA.FRAMES_FPS=12"]
+    assert resolve_decoding(load_config([], words)) == Decoding("decord", "refuse", frames_fps=12)
 
 
 def test_a_decoder_that_is_not_there_is_said_at_once(monkeypatch):
