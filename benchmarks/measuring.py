@@ -1,6 +1,9 @@
 """Timing several ways of doing one job, in turns, so that a busy machine is busy for all of them."""
 
+import os
+import shlex
 import statistics
+import sys
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -31,15 +34,15 @@ class Timing:
 
 
 def take_turns(
-    ways: Mapping[str, Callable[[], object]], rounds: int, *, clock: str = "processor"
+    ways: Mapping[str, Callable[[], object]], rounds: int, *, clock: str = "processor", warm: bool = False
 ) -> dict[str, Timing]:
-    """Runs every way once unmeasured, then ``rounds`` times each, one after the other.
+    """Runs every way once unmeasured, unless all are warm, then ``rounds`` times each, one after the other.
 
     The clock "processor" counts the processor time of this process, all threads together: what else runs on
     the machine shows less in it. The clock "wall" is what a user waits; on a GPU, a way has to wait for it.
     """
     now = CLOCKS[clock]
-    for run in ways.values():
+    for run in () if warm else ways.values():
         run()
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
@@ -66,6 +69,20 @@ def in_fresh_process(function: Callable[..., Result], *args: object) -> Result:
 def as_text(ratio: tuple[float, float, float]) -> str:
     """A ratio and its spread over the rounds."""
     return f"{ratio[0]:.2f} ({ratio[1]:.2f}-{ratio[2]:.2f})"
+
+
+def heading(device: str, threads: int, clock: str, rounds: int) -> str:
+    """What has to be said beside a table: where, with what, how, and how busy the machine was."""
+    import torch
+
+    from mvit_video.engine.machine import describe_machine
+
+    load = f"load {os.getloadavg()[0]:.1f} at the start" if hasattr(os, "getloadavg") else "load not known"
+    return (
+        f"`{shlex.join(['python', *sys.argv])}`, {time.strftime('%Y-%m-%d')}. "
+        f"{describe_machine(torch.device(device))}. {threads} threads, {clock} time, medians of {rounds} "
+        f"rounds in turns with the least and the largest ratio; {load}."
+    )
 
 
 def table_row(cells: list[str]) -> str:
