@@ -19,6 +19,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from mvit_video.models.capturing import is_captured
+
 PIECE_ELEMENTS = 1 << 19  # floats of input and output that a thread works on at a time: what caches hold
 
 
@@ -54,7 +56,7 @@ def widens(x: Tensor) -> bool:
     """
     if x.device.type != "cpu" or has_fast_bfloat16() or x.dtype not in (torch.bfloat16, torch.float32):
         return False
-    if torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export():
+    if is_captured():
         return False
     if torch.is_autocast_enabled("cpu"):
         return torch.get_autocast_dtype("cpu") == torch.bfloat16

@@ -11,9 +11,9 @@ Letters: B clips, N tokens with the class token, L = T * H * W tokens without it
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mvit_video.models.architecture import THW
+from mvit_video.models.depthwise import depthwise_conv3d
 
 
 class PoolConv(nn.Module):
@@ -30,18 +30,11 @@ class PoolConv(nn.Module):
     def __init__(self, head_dim: int, kernel: THW, stride: THW) -> None:
         super().__init__()
         self.head_dim, self.kernel, self.stride = head_dim, kernel, stride
-        self.padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
         self.weight = nn.Parameter(torch.empty(head_dim, 1, *kernel))
 
     def forward(self, x_BCTHW: Tensor) -> Tensor:
-        """Pool (B, heads * D, T, H, W); kept in the memory layout it comes in."""
-        channels = x_BCTHW.shape[1]
-        if x_BCTHW.shape[2] == 2 and x_BCTHW.dtype == torch.bfloat16 and x_BCTHW.device.type == "cpu":
-            # oneDNN (in torch 2.6 to 2.15) reads beyond the input for the weight's gradient in this one
-            # case, channels last; in the plain layout it is right.
-            x_BCTHW = x_BCTHW.contiguous()
-        weight = self.weight.repeat(channels // self.head_dim, 1, 1, 1, 1)
-        return F.conv3d(x_BCTHW, weight, stride=self.stride, padding=self.padding, groups=channels)
+        """Pool (B, heads * D, T, H, W)."""
+        return depthwise_conv3d(x_BCTHW, self.weight, self.stride)
 
     def extra_repr(self) -> str:
         """What printing the module says of it."""

@@ -1,0 +1,13 @@
+"""Whether the model is being run to write down its operators, not for what they give."""
+
+import torch
+
+
+def is_captured() -> bool:
+    """True under torch.compile, torch.export, the ONNX exporter and torch.jit.trace.
+
+    They want plain operators and choose themselves how to run them: no functions with gradients of their own,
+    no loops over pieces.
+    """
+    traced: bool = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+    return torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export() or traced
