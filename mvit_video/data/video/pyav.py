@@ -10,6 +10,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.sidedata.sidedata import SideDataContainer
 from av.video.frame import PictureType
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
@@ -26,6 +27,9 @@ _STILL_IMAGES = ("image2", "_pipe")  # FFmpeg reads a picture as a video of one 
 _ONE_THREAD: dict[str, Any] = {"threads": 1} if int(av.__version__.split(".")[0]) >= 17 else {}
 _NO_TIME_BASE = Fraction(1, 90000)  # for streams without a single time
 _ERRORS = (av.FFmpegError, OSError, ValueError, EOFError)
+# glibc gives the memory of each freed picture back to the system, and gets it anew page by page for the next
+# one, unless a larger block has been freed before (mallopt(3), M_MMAP_THRESHOLD): a fifth of the time.
+np.empty(1 << 24, np.uint8)  # bytes; never touched, so they cost nothing
 
 
 class PyavPass(FramePass):
@@ -335,8 +339,9 @@ def _pixels_of(rgb: Any) -> Image:
 
 def _orient(image: NDArray[Any], frame: av.VideoFrame) -> NDArray[Any]:
     """Turns and mirrors as the frame's display matrix says."""
+    # frame.side_data refers back to the frame, which would keep its pixels until garbage is collected.
     side_data: Any
-    for side_data in frame.side_data:
+    for side_data in SideDataContainer(frame):
         if side_data.type.name == "DISPLAYMATRIX":
             a, b, _, c, d = np.frombuffer(bytes(side_data), "<i4")[:5].tolist()
             return oriented(image, (a, b, c, d))

@@ -1,3 +1,4 @@
+import gc
 import io
 import os
 import shutil
@@ -168,6 +169,17 @@ def test_stream_repeats_and_stops_at_the_end_when_told(tmp_path):
         with pytest.raises(VideoError, match="frame 3 was asked for after 5; sort the indices"):
             list(video.stream([5, 3]))
         assert video.frames([]).shape == (0, 64, 64, 3)
+
+
+def test_pictures_are_freed_at_once(tmp_path):
+    gc.collect()
+    gc.disable()  # which frees what refers to itself
+    try:
+        with open_video(write_video(tmp_path / "v.mp4", 40, b_frames=0, rotation=90)) as video:
+            list(video.stream(range(40)))
+        assert sum(isinstance(thing, av.VideoFrame) for thing in gc.get_objects()) < 5
+    finally:
+        gc.enable()
 
 
 def test_odd_names_are_only_names(tmp_path):
