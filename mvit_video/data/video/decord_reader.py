@@ -17,9 +17,10 @@ import numpy as np
 from decord._ffi.base import DECORDLimitReachedError
 from decord.video_reader import VideoReader as DecordVideo
 
-from mvit_video.data.video.errors import DamageFound, VideoError
-from mvit_video.data.video.reader import FramePass, Image, OnDamage, VideoReader
-from mvit_video.data.video.sources import OpenSource, Source, open_source
+from mvit_video.data.video.errors import DamageFound
+from mvit_video.data.video.library_reader import LibraryPass, LibraryReader, library_target
+from mvit_video.data.video.reader import Image
+from mvit_video.data.video.sources import OpenSource
 
 # Tries until decord gives up at the end of a file it counted wrongly; its 10240 take seconds, below a hundred
 # it gives up on good files too.
@@ -30,93 +31,16 @@ _TIMESTAMP_ROUNDING_SECONDS = 2e-3
 _NO_TIMESTAMP_SECONDS = 1e6  # what decord makes of a missing one lies far beyond
 
 
-class DecordReader(VideoReader):
-    """A video file decoded by decord, forward and counting.
-
-    Refused, since decord would return other frames: transport streams, files that do not begin with a key
-    frame, and pictures too narrow for it.
-    """
-
-    def __init__(self, source: Source, *, threads: int = 1, on_damage: OnDamage = "keep") -> None:
-        """Opens ``source``, a path or a seekable binary file object (which is read whole).
-
-        Raises:
-            VideoError: Nothing there, no video that decord reads, or one that it is known to read wrongly.
-        """
-        self._source = open_source(source)
-        super().__init__(self._source.name, on_damage=on_damage)
-        self._threads = threads
-        try:
-            self._idle = first = self._open_pass()
-            self._check(first)
-            self._count = first.count
-            self._frame_rate = first.frame_rate()
-            self.height, self.width = self._first_size(first)
-        except BaseException:
-            self.close()
-            raise
-
-    @property
-    def expected_frames(self) -> int:
-        """How many packets decord counts."""
-        return self._count
-
-    @property
-    def frame_rate(self) -> Fraction:
-        """Frames per second; the average where the rate varies."""
-        return self._frame_rate
-
-    def close(self) -> None:
-        """Frees the decoder; safe to call twice."""
-        super().close()
-        self._source.close()
-
-    def _open_pass(self) -> "_DecordPass":
-        try:
-            return _DecordPass(self._source, self._threads)
-        except Exception as error:  # decord raises errors of many types
-            raise VideoError(
-                f"{self.name}: decord cannot read it: {_reason(error)}; take backend auto"
-            ) from error
-
-    def _check(self, first: "_DecordPass") -> None:
-        if _is_transport_stream(self._source):
-            raise VideoError(
-                f"{self.name}: is a transport stream, which decord reads wrongly; take backend auto"
-            )
-        if not first.begins_with_a_key_frame():
-            raise VideoError(
-                f"{self.name}: does not begin with a key frame, so decord counts its frames wrongly; "
-                "take backend auto"
-            )
-
-    def _first_size(self, first: "_DecordPass") -> tuple[int, int]:
-        try:
-            if not first.advance_to(0):
-                raise VideoError(f"{self.name}: decord finds no frame in it")
-        except DamageFound as found:
-            raise VideoError(f"{self.name}: damaged at frame 0: {found}") from found
-        height, width, _ = first.image().shape
-        return height, width
-
-
-class _DecordPass(FramePass):
+class _DecordPass(LibraryPass):
     """decord, asked for one frame after the other."""
 
+    library = "decord"
+
     def __init__(self, source: OpenSource, threads: int) -> None:
-        # An absolute path, as FFmpeg takes "a:b.mp4" for a protocol.
-        target = source.cursor() if source.path is None else os.path.abspath(source.path)
-        self._decoder = _DecordVideo(target, num_threads=threads, fault_tol=_NO_REPEATS)
+        self._source = source
+        self._decoder = _DecordVideo(library_target(source), num_threads=threads, fault_tol=_NO_REPEATS)
         self._image: Image | None = None
         self.count = len(self._decoder)
-
-    def advance_to(self, index: int) -> bool:
-        while self.position < index:
-            if self.position + 1 >= self.count:
-                return False
-            self._image = self._next()
-            self.position += 1
-        return True
 
     def image(self) -> Image:
         assert self._image is not None
@@ -126,10 +50,13 @@ class _DecordPass(FramePass):
         self._image = None
         self._decoder = None
 
-    def begins_with_a_key_frame(self) -> bool:
-        """As it must, for decord counts the packets before, and shows none of them."""
+    def refusal(self) -> str | None:
+        if _is_transport_stream(self._source):
+            return "is a transport stream, which decord reads wrongly; take backend auto"
         keys = self._decoder.get_key_indices()
-        return len(keys) > 0 and int(keys[0]) == 0
+        if len(keys) == 0 or int(keys[0]) > 0:  # decord counts the packets before, and shows none of them
+            return "does not begin with a key frame, so decord counts its frames wrongly; take backend auto"
+        return None
 
     def frame_rate(self) -> Fraction:
         """The rate decord gives if the timestamps agree with it, else theirs."""
@@ -142,7 +69,7 @@ class _DecordPass(FramePass):
             return rate
         return Fraction((self.count - 1) / span).limit_denominator(1001)
 
-    def _next(self) -> Image:
+    def _take_next(self) -> None:
         try:
             image: Image = self._decoder.next().asnumpy()
         except DECORDLimitReachedError as error:
@@ -152,12 +79,29 @@ class _DecordPass(FramePass):
         except StopIteration as error:
             raise DamageFound("decord finds no more frames") from error
         except Exception as error:  # decord raises errors of many types
-            raise DamageFound(_reason(error)) from error
+            raise DamageFound(self.reason(error)) from error
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise DamageFound(
                 f"decord gives pictures of shape {image.shape}, expected (H, W, 3); take backend auto"
             )
-        return image
+        self._image = image
+
+    @staticmethod
+    def reason(error: BaseException) -> str:
+        """Without the times and the places in decord's sources."""
+        line = next(iter(str(error).strip().splitlines()), "")
+        text = re.sub(r"\[[\d:]+\] \S+:\d+: |Check failed: .* ERROR ", "", line)
+        return text or type(error).__name__
+
+
+class DecordReader(LibraryReader):
+    """A video file decoded by decord, forward and counting; a file object is read whole.
+
+    Refused, since decord would return other frames: transport streams, files that do not begin with a key
+    frame, and pictures too narrow for it.
+    """
+
+    pass_type = _DecordPass
 
 
 def _is_transport_stream(source: OpenSource) -> bool:
@@ -165,10 +109,3 @@ def _is_transport_stream(source: OpenSource) -> bool:
     with source.cursor() as file:
         start = file.read(200)
     return len(start) == 200 and (start[0] == start[188] == 0x47 or start[4] == start[196] == 0x47)
-
-
-def _reason(error: BaseException) -> str:
-    """The reason on one line, without the times and the places in decord's sources."""
-    line = next(iter(str(error).strip().splitlines()), "")
-    text = re.sub(r"\[[\d:]+\] \S+:\d+: |Check failed: .* ERROR ", "", line)
-    return text or type(error).__name__

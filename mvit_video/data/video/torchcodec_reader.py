@@ -8,102 +8,32 @@ that does not show stays wrong, and docs/decoders.md says where.
 Axes: N frames, H height, W width, C = 3 colours.
 """
 
-import os
 from fractions import Fraction
 from typing import Any
 
 from torchcodec.decoders import VideoDecoder
 
-from mvit_video.data.video.errors import DamageFound, VideoError
-from mvit_video.data.video.reader import FramePass, Image, OnDamage, VideoReader
-from mvit_video.data.video.sources import OpenSource, Source, open_source
+from mvit_video.data.video.errors import DamageFound
+from mvit_video.data.video.library_reader import LibraryPass, LibraryReader, library_target
+from mvit_video.data.video.reader import Image
+from mvit_video.data.video.sources import OpenSource
 
 _SAME_TIME_SECONDS = 1e-6
 _TEXT = "ansi"
 _STILL_IMAGES = frozenset({"mjpeg", "png", "bmp", "tiff", "webp"})
 
 
-class TorchcodecReader(VideoReader):
-    """A video file decoded by torchcodec (exact mode, on the CPU), forward and counting."""
-
-    def __init__(self, source: Source, *, threads: int = 1, on_damage: OnDamage = "keep") -> None:
-        """Opens ``source``, a path or a seekable binary file object (which stays the caller's to close).
-
-        Raises:
-            VideoError: Nothing there, no video that torchcodec reads, or one whose timestamps do not say
-                where its frames are.
-        """
-        self._source = open_source(source)
-        super().__init__(self._source.name, on_damage=on_damage)
-        self._threads = threads
-        try:
-            self._idle = first = self._open_pass()
-            self._count = first.count
-            self._frame_rate = first.frame_rate()
-            self.height, self.width = self._first_size(first)
-        except BaseException:
-            self.close()
-            raise
-
-    @property
-    def expected_frames(self) -> int:
-        """How many packets torchcodec counts."""
-        return self._count
-
-    @property
-    def frame_rate(self) -> Fraction:
-        """Frames per second; the average where the rate varies."""
-        return self._frame_rate
-
-    def close(self) -> None:
-        """Frees the decoder; safe to call twice."""
-        super().close()
-        self._source.close()
-
-    def _open_pass(self) -> "_TorchcodecPass":
-        try:
-            return _TorchcodecPass(self._source, self._threads)
-        except Exception as error:  # torchcodec raises errors of many types
-            raise VideoError(
-                f"{self.name}: torchcodec cannot read it: {_reason(error)}; take backend auto"
-            ) from error
-
-    def _first_size(self, first: "_TorchcodecPass") -> tuple[int, int]:
-        try:
-            if not first.advance_to(0):
-                raise VideoError(f"{self.name}: torchcodec finds no frame in it")
-        except DamageFound as found:
-            raise VideoError(f"{self.name}: damaged at frame 0: {found}") from found
-        if not first.stands_at_the_beginning():
-            raise VideoError(
-                f"{self.name}: its timestamps do not say where its frames are, so torchcodec would return "
-                "others; take backend auto"
-            )
-        if first.is_still():
-            raise VideoError(f"{self.name}: is text or a still image, expected a video")
-        height, width, _ = first.image().shape
-        return height, width
-
-
-class _TorchcodecPass(FramePass):
+class _TorchcodecPass(LibraryPass):
     """A torchcodec decoder, asked for one frame after the other."""
 
+    library = "torchcodec"
+
     def __init__(self, source: OpenSource, threads: int) -> None:
-        # An absolute path, as FFmpeg takes "a:b.mp4" for a protocol.
-        target = source.cursor() if source.path is None else os.path.abspath(source.path)
         self._decoder: Any = VideoDecoder(
-            target, dimension_order="NHWC", num_ffmpeg_threads=threads, seek_mode="exact"
+            library_target(source), dimension_order="NHWC", num_ffmpeg_threads=threads, seek_mode="exact"
         )
         self._frame: Any = None
         self.count = len(self._decoder)
-
-    def advance_to(self, index: int) -> bool:
-        while self.position < index:
-            if self.position + 1 >= self.count:
-                return False
-            self._frame = self._next()
-            self.position += 1
-        return True
 
     def image(self) -> Image:
         image: Image = self._frame.data.numpy()
@@ -112,15 +42,16 @@ class _TorchcodecPass(FramePass):
     def close(self) -> None:
         self._frame = self._decoder = None
 
-    def stands_at_the_beginning(self) -> bool:
-        """Whether its frame is the one that the packets begin with."""
-        begin: float = self._decoder.metadata.begin_stream_seconds
-        return bool(abs(self._frame.pts_seconds - begin) <= _SAME_TIME_SECONDS)
-
-    def is_still(self) -> bool:
-        """Whether it is one of the other things that FFmpeg reads as if they were videos."""
-        codec = self._decoder.metadata.codec
-        return codec == _TEXT or (self.count == 1 and codec in _STILL_IMAGES)
+    def refusal(self) -> str | None:
+        found = self._decoder.metadata
+        if abs(self._frame.pts_seconds - found.begin_stream_seconds) > _SAME_TIME_SECONDS:
+            return (
+                "its timestamps do not say where its frames are, so torchcodec would return others; take "
+                "backend auto"
+            )
+        if found.codec == _TEXT or (self.count == 1 and found.codec in _STILL_IMAGES):
+            return "is text or a still image, expected a video"
+        return None
 
     def frame_rate(self) -> Fraction:
         """The rate of the header if the timestamps agree with it to a frame, else theirs."""
@@ -131,20 +62,30 @@ class _TorchcodecPass(FramePass):
         rate = Fraction(nominal if agrees or not average else average)
         return rate.limit_denominator(1001)
 
-    def _next(self) -> Any:
+    def _take_next(self) -> None:
         try:
             frame = self._decoder.get_frame_at(self.position + 1)
         except Exception as error:  # torchcodec raises errors of many types
-            raise DamageFound(_reason(error)) from error
+            raise DamageFound(self.reason(error)) from error
         last = self._frame or frame
         if frame.data.shape != last.data.shape:
             size, before = (f"{one.data.shape[1]}x{one.data.shape[0]}" for one in (frame, last))
             raise DamageFound(f"the picture size changes from {before} to {size}; re-encode it to one size")
         if last is not frame and frame.pts_seconds <= last.pts_seconds:
             raise DamageFound("torchcodec returns a frame that is not later than the one before it")
-        return frame
+        self._frame = frame
+
+    @staticmethod
+    def reason(error: BaseException) -> str:
+        """What follows the place in its sources."""
+        return " ".join(str(error).split()).rpartition(": ")[2] or type(error).__name__
 
 
-def _reason(error: BaseException) -> str:
-    """The reason on one line: what follows the place in its sources."""
-    return " ".join(str(error).split()).rpartition(": ")[2] or type(error).__name__
+class TorchcodecReader(LibraryReader):
+    """A video file decoded by torchcodec (exact mode, on the CPU), forward and counting.
+
+    Refused, since torchcodec would return other frames: files whose timestamps do not say where their frames
+    are.
+    """
+
+    pass_type = _TorchcodecPass
