@@ -102,7 +102,7 @@ class VideoFeed:
         for source in sources:
             try:
                 with open_reader(source, self.decoding) as video:
-                    for found in self._views(cast(VideoFrames, _Stoppable(video, stop))):
+                    for found in self._views(cast(VideoFrames, Stoppable(video, stop))):
                         yield Clips(video.name, found.clips), found.views
                     yield End(video.name, _damage_of(video)), None
             except VideoError as error:
@@ -114,11 +114,11 @@ class VideoFeed:
         return iter_clips(video, self.plan, self.every_seconds)
 
 
-class _StoppedError(Exception):
+class StoppedError(Exception):
     """Nobody waits for this video any more."""
 
 
-class _Stoppable:
+class Stoppable:
     """A video that gives no more frames once ``stop`` is set."""
 
     def __init__(self, video: VideoReader, stop: threading.Event) -> None:
@@ -128,9 +128,10 @@ class _Stoppable:
         return getattr(self._video, name)
 
     def stream(self, indices: Iterable[int], *, until_end: bool = False) -> Iterator[tuple[int, Image]]:
+        """The video's frames; StoppedError when there are to be no more."""
         for found in self._video.stream(indices, until_end=until_end):
             if self._stop.is_set():
-                raise _StoppedError(self._video.name)
+                raise StoppedError(self._video.name)
             yield found
 
 

@@ -3,8 +3,10 @@
 import csv
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -199,6 +201,45 @@ def test_the_tool_is_the_verb(made):
     done = subprocess.run(command, cwd=made, capture_output=True, text=True)
     assert done.returncode == 1, done.stderr
     assert done.stdout.startswith("both.mp4\n")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("output", [(), ("--output", "endless.json")])
+def test_interrupting_it_is_exact_and_leaves_no_file_behind(made, output):
+    (made / "endless.csv").write_text("both.mp4\n" * 20_000)
+    tool = Path(__file__).parents[2] / "tools" / "predict.py"
+    words = ["endless.csv", "both.mp4", *CONFIG, "--checkpoint", WEIGHTS, "--every", "0.2", *output]
+    process = subprocess.Popen(
+        [sys.executable, str(tool), *words],
+        cwd=made,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        if output:
+            wait_until(lambda: files_like(made, "endless.json"))
+        else:
+            assert [process.stdout.readline() for _ in range(30)].count("both.mp4\n") > 1
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert err.splitlines()[-1] == "mvit-video: interrupted"
+    assert "Traceback" not in err
+    assert not files_like(made, "endless.json")
+
+
+def files_like(folder, name):
+    return [path for path in os.listdir(folder) if name in path]
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.01)
 
 
 def test_nothing_that_is_there_is_said_before_weights_are_fetched(tmp_path, monkeypatch, capsys):

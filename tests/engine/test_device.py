@@ -48,10 +48,17 @@ def test_a_gpu_that_is_not_there(monkeypatch):
 def test_precisions():
     for precision in ("fp32", "bf16", "fp16"):
         assert choose_precision(precision, CPU, training=True) == precision
-    for training in (False, True):
-        assert choose_precision("auto", CPU, training=training, mixed_precision=True) == "fp32"
+    assert choose_precision("auto", CPU, training=True, mixed_precision=True) == "fp32"
     with pytest.raises(RunError, match="the precision is 'int8', expected auto, fp32, bf16 or fp16"):
         choose_precision("int8", CPU, training=False)
+
+
+@pytest.mark.parametrize(("in_hardware", "expected"), [(True, "bf16"), (False, "fp32")])
+def test_a_cpu_predicts_in_bf16_where_it_has_that_in_hardware(in_hardware, expected, monkeypatch):
+    monkeypatch.setattr("mvit_video.engine.device.has_fast_bfloat16", lambda: in_hardware)
+    assert choose_precision("auto", CPU, training=False) == expected
+    assert choose_precision("auto", CPU, training=True) == "fp32"
+    assert choose_precision("fp32", CPU, training=False) == "fp32"
 
 
 @pytest.mark.parametrize(

@@ -86,3 +86,21 @@ def test_the_thread_ends_early(how):
         del reading
     assert stop.is_set()
     assert not any(thread.name == "mvit-video read ahead" for thread in threading.enumerate())
+
+
+def test_a_thread_that_does_not_listen_is_left_behind():
+    release = threading.Event()
+
+    def make():
+        yield 1
+        release.wait(60)
+
+    reading = ReadAhead(make(), 5, no_need, patience_seconds=0.01)
+    assert next(reading) == 1
+    (thread,) = [thread for thread in threading.enumerate() if thread.name == "mvit-video read ahead"]
+    reading.close()
+    assert thread.is_alive()
+    assert thread.daemon
+    release.set()
+    thread.join(60)
+    assert not thread.is_alive()
