@@ -341,7 +341,7 @@ def _orient(image: NDArray[Any], frame: av.VideoFrame) -> NDArray[Any]:
     """Turns and mirrors as the frame's display matrix says."""
     # frame.side_data refers back to the frame, which would keep its pixels until garbage is collected.
     side_data: Any
-    for side_data in SideDataContainer(frame):  # type: ignore[call-arg] -- which its stub leaves out
+    for side_data in SideDataContainer(frame):  # type: ignore[call-arg]  # missing in its stub
         if side_data.type.name == "DISPLAYMATRIX":
             a, b, _, c, d = np.frombuffer(bytes(side_data), "<i4")[:5].tolist()
             return oriented(image, (a, b, c, d))
