@@ -128,7 +128,8 @@ def _labels_by_id(
     if not classes:
         _logger.warning(
             "%s: its rows hold no labels, and %s holds neither train.json nor validation.json of "
-            "Something-Something-v2: its videos have no labels (DATA.LABELS_PATH says where those files are)",
+            "Something-Something-v2: its videos have no labels (DATA.LABELS_PATH, or data check's --labels, "
+            "says where those files are)",
             source, place,
         )  # fmt: skip
         return [None] * len(videos), names

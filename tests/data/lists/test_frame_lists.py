@@ -81,7 +81,7 @@ def test_how_it_may_be_written(tmp_path, text, caplog):
     with caplog.at_level(logging.WARNING, "mvit_video.data"):
         assert list(read_list(write(tmp_path, text))) == [("1", None, 2), ("2", None, 1)]
     assert "list.csv: its rows hold no labels, and" in caplog.text
-    assert "DATA.LABELS_PATH says where those files are" in caplog.text
+    assert "DATA.LABELS_PATH, or data check's --labels, says where those files are" in caplog.text
 
 
 def test_labels_of_its_own(tmp_path):
