@@ -316,6 +316,16 @@ def test_names_with_blanks_can_be_copied_from_the_advice(folder, capsys):
     assert words[-2:] == ["DATA.PATH_PREFIX", f"{folder}/my clips"]
 
 
+def test_names_from_a_json_file_are_advised_as_the_text_file_they_become(folder, capsys):
+    touch(folder / "clips", "a.mp4")
+    write(folder, "a.mp4 1\n", "old.list")
+    write(folder, '{"Holding": "0", "Closing": "1"}', "labels.json")
+    words = ("--annotations", "old.list", "--videos", "clips", "--class-names", "labels.json")
+    assert make("list", *words, "--output", "new.list") == 0
+    assert "data check new.list --class-names class_names.txt; " in capsys.readouterr().out
+    assert (folder / "class_names.txt").read_text() == "Holding\nClosing\n"
+
+
 @pytest.mark.parametrize("kind", ["folders", "list"])
 def test_a_link_to_itself_is_no_reason_to_stop(folder, kind):
     touch(folder / "clips" / "run", "a.mp4")

@@ -200,7 +200,8 @@ def _names_file(args: argparse.Namespace, videos: "VideoList", official: str | N
     """Where class names go that are no known set's; None where nothing is to be written."""
     from mvit_video.data.lists.writing import check_output
 
-    if official or videos.class_names is None or (args.kind == "list" and args.class_names):
+    has_file = args.kind == "list" and args.class_names and not args.class_names.endswith(".json")
+    if official or videos.class_names is None or has_file:
         return None
     place = os.path.join(os.path.dirname(args.output), "class_names.txt")
     if os.path.isfile(place) and not args.force and _read_names(place) != videos.class_names:
