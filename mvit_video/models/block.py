@@ -3,11 +3,16 @@
 Letters: B clips, N tokens with the class token, C width.
 """
 
+from collections.abc import Callable
+
+import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from mvit_video.models.architecture import THW, Architecture, BlockSpec
 from mvit_video.models.attention import NORM_EPS, MultiScaleAttention
+from mvit_video.models.feed_forward import Mlp, add_mlp_branch, mlp_branch, runs_in_pieces
+from mvit_video.models.linear import Linear
 from mvit_video.models.pooling import pool_tokens
 
 
@@ -34,25 +39,6 @@ class DropPath(nn.Module):
         return f"rate={self.rate:.3f}"
 
 
-class Mlp(nn.Module):
-    """Linear, GELU (the exact one), linear.
-
-    Source: SlowFast slowfast/models/common.py, Mlp.
-    """
-
-    def __init__(self, dim_in: int, dim_hidden: int, dim_out: int, dropout_rate: float) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(dim_in, dim_hidden)
-        self.fc2 = nn.Linear(dim_hidden, dim_out)
-        self.drop = nn.Dropout(dropout_rate)
-
-    def forward(self, x_BNC: Tensor) -> Tensor:
-        """(B, N, dim_in) -> (B, N, dim_out)."""
-        hidden = self.drop(F.gelu(self.fc1(x_BNC)))
-        out: Tensor = self.drop(self.fc2(hidden))
-        return out
-
-
 class MultiScaleBlock(nn.Module):
     """Pre-norm block; its residual path is max-pooled with the queries and projected where the width changes.
 
@@ -67,12 +53,13 @@ class MultiScaleBlock(nn.Module):
         super().__init__()
         self.spec = spec
         self.has_class_token = architecture.cls_embed_on
+        self.checkpoint_activations = False
         self.norm1 = nn.LayerNorm(spec.dim_in, eps=NORM_EPS)
         self.attn = MultiScaleAttention(architecture, spec)
         self.norm2 = nn.LayerNorm(spec.att_dim, eps=NORM_EPS)
         self.mlp = Mlp(spec.att_dim, spec.mlp_hidden, spec.dim_out, architecture.dropout_rate)
         self.drop_path = DropPath(spec.drop_path)
-        self.proj = nn.Linear(spec.dim_in, spec.dim_out) if spec.dim_in != spec.dim_out else None
+        self.proj = Linear(spec.dim_in, spec.dim_out) if spec.dim_in != spec.dim_out else None
         self.widens_in_attention = architecture.dim_mul_in_att
         self.pool_skip: nn.Module | None = None
         if spec.kernel_skip is not None:
@@ -82,13 +69,43 @@ class MultiScaleBlock(nn.Module):
 
     def forward(self, x_BNC: Tensor, grid: THW) -> tuple[Tensor, THW]:
         """(B, N, dim_in) tokens on `grid` -> (B, N', dim_out) tokens and their grid."""
+        if not (self.checkpoint_activations and torch.is_grad_enabled()):
+            x_BNC, grid = self._attend(x_BNC, grid)
+            return self._feed_forward(x_BNC), grid
+        if not runs_in_pieces(x_BNC, self.norm2, self.mlp):
+            return _checkpoint(self._attend_and_feed_forward, x_BNC, grid)
+        # The MLP keeps only its input already: made again too, it would cost two products for nothing.
+        x_BNC, grid = _checkpoint(self._attend, x_BNC, grid)
+        return self._feed_forward(x_BNC), grid
+
+    def _attend(self, x_BNC: Tensor, grid: THW) -> tuple[Tensor, THW]:
+        """The first half: pooling attention."""
         normed = self.norm1(x_BNC)
-        z_BNC, grid_out = self.attn(normed, grid)
         skip = self.proj(normed) if self.proj is not None and self.widens_in_attention else x_BNC
         if self.pool_skip is not None:
             skip, _ = pool_tokens(skip, grid, self.pool_skip, self.has_class_token)
-        x_BNC = skip + self.drop_path(z_BNC)
+        z_BNC, grid = self.attn(normed, grid)
+        return skip + self.drop_path(z_BNC), grid
 
-        normed = self.norm2(x_BNC)
-        skip = self.proj(normed) if self.proj is not None and not self.widens_in_attention else x_BNC
-        return skip + self.drop_path(self.mlp(normed)), grid_out
+    def _feed_forward(self, x_BNC: Tensor) -> Tensor:
+        """The second half: the MLP. At inference it writes to `x_BNC`, a sum that nobody else has."""
+        if self.proj is None or self.widens_in_attention:
+            if not (self.training or torch.is_grad_enabled()):
+                return add_mlp_branch(x_BNC, self.norm2, self.mlp)
+            skip = x_BNC
+        else:
+            skip = self.proj(self.norm2(x_BNC))
+        out_BNC: Tensor = skip + self.drop_path(mlp_branch(x_BNC, self.norm2, self.mlp))
+        return out_BNC
+
+    def _attend_and_feed_forward(self, x_BNC: Tensor, grid: THW) -> tuple[Tensor, THW]:
+        x_BNC, grid = self._attend(x_BNC, grid)
+        return self._feed_forward(x_BNC), grid
+
+
+def _checkpoint(
+    half: Callable[[Tensor, THW], tuple[Tensor, THW]], x_BNC: Tensor, grid: THW
+) -> tuple[Tensor, THW]:
+    """Call it so that only its input is kept; the backward pass calls it again."""
+    result: tuple[Tensor, THW] = checkpoint(half, x_BNC, grid, use_reentrant=False)
+    return result

@@ -2,6 +2,8 @@
 
 from torch import Tensor, nn
 
+from mvit_video.models.linear import Linear
+
 
 class ClassifierHead(nn.Module):
     """(B, C) -> logits (B, num_classes). Softmax belongs to evaluation, not to the model.
@@ -13,7 +15,7 @@ class ClassifierHead(nn.Module):
     def __init__(self, dim: int, num_classes: int, dropout_rate: float) -> None:
         super().__init__()
         self.dropout = nn.Dropout(dropout_rate)
-        self.projection = nn.Linear(dim, num_classes)
+        self.projection = Linear(dim, num_classes)
 
     def forward(self, x_BC: Tensor) -> Tensor:
         """Features (B, C) -> logits (B, num_classes)."""

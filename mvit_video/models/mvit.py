@@ -13,13 +13,14 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from mvit_video.models.architecture import THW, Architecture
 from mvit_video.models.attention import NORM_EPS, MultiScaleAttention
 from mvit_video.models.block import MultiScaleBlock
+from mvit_video.models.checkpointing import checkpointed_blocks
 from mvit_video.models.head import ClassifierHead
 from mvit_video.models.initialisation import initialise, initialise_head
+from mvit_video.models.linear import Linear
 from mvit_video.models.patch_embed import PatchEmbed
 from mvit_video.models.positions import resize_positions, separate_positions
 
@@ -36,7 +37,6 @@ class MViT(nn.Module):
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         self.architecture = architecture
-        self.checkpoint_activations = False
         specs = architecture.block_specs()
         dim = architecture.embed_dim
 
@@ -100,10 +100,7 @@ class MViT(nn.Module):
         if self.norm_stem is not None:
             x_BNC = self.norm_stem(x_BNC)
         for block in self.blocks:
-            if self.checkpoint_activations and torch.is_grad_enabled():
-                x_BNC, grid = checkpoint(block, x_BNC, grid, use_reentrant=False)
-            else:
-                x_BNC, grid = block(x_BNC, grid)
+            x_BNC, grid = block(x_BNC, grid)
         if not self.architecture.use_mean_pooling:
             x_BNC = self.norm(x_BNC)
         return x_BNC, grid
@@ -124,14 +121,26 @@ class MViT(nn.Module):
         """Put a new, random classifier in place of the head, on its device and in its dtype."""
         self.architecture = replace(self.architecture, num_classes=num_classes)
         old = self.head.projection
-        self.head.projection = nn.Linear(
+        self.head.projection = Linear(
             old.in_features, num_classes, device=old.weight.device, dtype=old.weight.dtype
         )
         initialise_head(self)
 
-    def set_activation_checkpointing(self, enabled: bool) -> None:
-        """Keep only each block's input in training and compute the rest again: less memory for more time."""
-        self.checkpoint_activations = enabled
+    def set_activation_checkpointing(self, enabled: bool | str) -> None:
+        """Keep only what enters a block's halves in training and compute the rest again in the backward pass.
+
+        Args:
+            enabled: False for no block, True or "all" for all, "stages:1,2" for those of the first two of the
+                four stages, where the largest activations are, or "every:2" for every second block.
+
+        Raises:
+            ArchitectureError: When it is none of these, or names a stage that the model has not.
+        """
+        setting = "all" if enabled is True else enabled
+        chosen = checkpointed_blocks(self.architecture, setting) if setting else frozenset()
+        blocks = (block for block in self.blocks if isinstance(block, MultiScaleBlock))
+        for index, block in enumerate(blocks):
+            block.checkpoint_activations = index in chosen
 
     def use_reference_attention(self, enabled: bool) -> None:
         """Write attention out as the papers do not in one fused kernel: slow and large, to compare with."""

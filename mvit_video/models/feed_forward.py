@@ -1,0 +1,243 @@
+"""The MLP branch of a block, MLP(LN(x)), which never holds its hidden activation whole.
+
+The hidden activation is the largest tensor of the model, four times as wide as the tokens. Every token goes
+through alone, so it is made for a piece of the tokens at a time: on a CPU the piece stays in the cache, and
+no fresh memory is asked for. In training nothing is kept but the branch's input; the backward pass makes the
+hidden activation of each piece again, which costs one of seven matrix products.
+
+Letters: B clips, N tokens with the class token, L tokens of all clips as one axis, C width, H hidden width.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+from mvit_video.models.capturing import is_captured
+from mvit_video.models.linear import Linear, widens
+
+PIECE_ELEMENTS = 3 << 20  # of the hidden activation, on a CPU
+PIECE_ELEMENTS_ELSEWHERE = 1 << 27
+
+
+class Mlp(nn.Module):
+    """Linear, GELU (the exact one), linear.
+
+    Source: SlowFast slowfast/models/common.py, Mlp.
+    """
+
+    def __init__(self, dim_in: int, dim_hidden: int, dim_out: int, dropout_rate: float) -> None:
+        super().__init__()
+        self.fc1 = Linear(dim_in, dim_hidden)
+        self.fc2 = Linear(dim_hidden, dim_out)
+        self.drop = nn.Dropout(dropout_rate)
+
+    def forward(self, x_BNC: Tensor) -> Tensor:
+        """(B, N, dim_in) -> (B, N, dim_out)."""
+        hidden = self.drop(F.gelu(self.fc1(x_BNC)))
+        out: Tensor = self.drop(self.fc2(hidden))
+        return out
+
+
+def mlp_branch(x_BNC: Tensor, norm: nn.LayerNorm, mlp: Mlp) -> Tensor:
+    """MLP(LN(x)), piece by piece where that pays.
+
+    Args:
+        x_BNC: (B, N, C) tokens.
+        norm: Of width C.
+        mlp: From width C.
+
+    Returns:
+        (B, N, dim_out).
+    """
+    if not runs_in_pieces(x_BNC, norm, mlp):
+        out: Tensor = mlp(norm(x_BNC))
+        return out
+    if torch.is_grad_enabled():
+        branch: Tensor = _Branch.apply(x_BNC, norm.eps, *_parameters(norm, mlp))
+        return branch
+    out_BNC = x_BNC.new_empty((*x_BNC.shape[:2], mlp.fc2.out_features), dtype=_output_dtype(x_BNC))
+    _forward(x_BNC, norm.eps, _parameters(norm, mlp), out_BNC, add=False)
+    return out_BNC
+
+
+def add_mlp_branch(x_BNC: Tensor, norm: nn.LayerNorm, mlp: Mlp) -> Tensor:
+    """Give x + MLP(LN(x)), written to x where it is computed in pieces; for inference.
+
+    Args:
+        x_BNC: (B, N, C) tokens that nobody else needs.
+        norm: Of width C.
+        mlp: From width C to width C.
+
+    Returns:
+        (B, N, C).
+    """
+    if not (runs_in_pieces(x_BNC, norm, mlp) and x_BNC.is_contiguous()):
+        return x_BNC + mlp_branch(x_BNC, norm, mlp)
+    _forward(x_BNC, norm.eps, _parameters(norm, mlp), x_BNC, add=True)
+    return x_BNC
+
+
+def runs_in_pieces(x_BNC: Tensor, norm: nn.LayerNorm, mlp: Mlp) -> bool:
+    """Whether the branch of `x_BNC` is computed in pieces, and in training from its input again.
+
+    It is not where a compiler is to see plain operators, where layers were replaced or are watched by hooks,
+    with dropout, and in training on GPUs, whose memory is not what the pieces spare.
+    """
+    if is_captured():
+        return False
+    if torch.is_grad_enabled() and (x_BNC.device.type != "cpu" or (mlp.training and mlp.drop.p > 0)):
+        return False
+    layers = ((norm, nn.LayerNorm), (mlp, Mlp), (mlp.fc1, Linear), (mlp.fc2, Linear))
+    return all(type(layer) is kind and not _has_hooks(layer) for layer, kind in layers)
+
+
+def _has_hooks(module: nn.Module) -> bool:
+    return bool(
+        module._forward_hooks
+        or module._forward_pre_hooks
+        or module._backward_hooks
+        or module._backward_pre_hooks
+    )
+
+
+class _Parameters(NamedTuple):
+    """Of the norm, both (C,), of the first layer, (H, C) and (H,), and of the second, (O, H) and (O,)."""
+
+    norm_weight: Tensor
+    norm_bias: Tensor
+    weight1: Tensor
+    bias1: Tensor
+    weight2: Tensor
+    bias2: Tensor
+
+
+def _parameters(norm: nn.LayerNorm, mlp: Mlp) -> _Parameters:
+    return _Parameters(norm.weight, norm.bias, mlp.fc1.weight, mlp.fc1.bias, mlp.fc2.weight, mlp.fc2.bias)
+
+
+def _output_dtype(x: Tensor) -> torch.dtype:
+    """What torch's layers would give."""
+    device = x.device.type
+    if torch.is_autocast_enabled(device) and x.dtype != torch.float64:
+        return torch.get_autocast_dtype(device)
+    return x.dtype
+
+
+class _Precision(NamedTuple):
+    """What norm and products are computed in."""
+
+    norm: torch.dtype
+    product: torch.dtype
+
+
+def _precision(x: Tensor) -> _Precision:
+    """Of the branch of `x`: bfloat16 becomes float32 where that is faster; under autocast the norm stays."""
+    if widens(x):
+        return _Precision(torch.float32, torch.float32)
+    product = _output_dtype(x)
+    return _Precision(x.dtype if product == x.dtype else torch.float32, product)
+
+
+def _cast(parameters: _Parameters, precision: _Precision) -> _Parameters:
+    norm, product = parameters[:2], parameters[2:]
+    return _Parameters(*(p.to(precision.norm) for p in norm), *(p.to(precision.product) for p in product))
+
+
+def _pieces(x_LC: Tensor, hidden: int) -> Iterator[slice]:
+    """Even pieces of the tokens."""
+    if x_LC.device.type == "cpu":
+        limit = PIECE_ELEMENTS * max(1, torch.get_num_threads() // 4)
+    else:
+        limit = PIECE_ELEMENTS_ELSEWHERE
+    count = -(-x_LC.shape[0] * hidden // limit)
+    size = -(-x_LC.shape[0] // max(count, 1))
+    for start in range(0, x_LC.shape[0], max(size, 1)):
+        yield slice(start, start + size)
+
+
+def _forward(x_BNC: Tensor, eps: float, parameters: _Parameters, out_BNO: Tensor, *, add: bool) -> None:
+    """Write the branch to `out_BNO`, or add it."""
+    precision = _precision(x_BNC)
+    x_LC, out_LO = x_BNC.flatten(0, 1), out_BNO.view(-1, out_BNO.shape[-1])
+    with torch.no_grad(), torch.autocast(x_BNC.device.type, enabled=False):
+        p = _cast(parameters, precision)
+        for piece in _pieces(x_LC, p.bias1.shape[0]):
+            wide = x_LC[piece].to(precision.norm)
+            normed = F.layer_norm(wide, wide.shape[-1:], p.norm_weight, p.norm_bias, eps)
+            hidden = F.linear(normed.to(precision.product), p.weight1, p.bias1)
+            branch = F.linear(torch.ops.aten.gelu_(hidden), p.weight2, p.bias2)
+            if add:
+                out_LO[piece] += branch
+            else:
+                out_LO[piece] = branch
+
+
+class _Branch(torch.autograd.Function):
+    """The branch in training: keeps its input alone."""
+
+    @staticmethod
+    def forward(ctx: Any, x_BNC: Tensor, eps: float, *parameters: Tensor) -> Tensor:
+        ctx.eps, ctx.precision = eps, _precision(x_BNC)
+        ctx.save_for_backward(x_BNC, *parameters)
+        out_BNO = x_BNC.new_empty((*x_BNC.shape[:2], parameters[-1].shape[0]), dtype=_output_dtype(x_BNC))
+        _forward(x_BNC, eps, _Parameters(*parameters), out_BNO, add=False)
+        return out_BNO
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_BNO: Tensor) -> tuple[Tensor | None, ...]:
+        x_BNC, *kept = ctx.saved_tensors
+        parameters = _Parameters(*kept)
+        x_LC, grad_LO = x_BNC.flatten(0, 1), grad_BNO.flatten(0, 1)
+        grad_x_BNC = torch.empty_like(x_BNC, memory_format=torch.contiguous_format)
+        grad_x_LC = grad_x_BNC.view(x_LC.shape)
+        with torch.autocast(x_BNC.device.type, enabled=False):
+            p = _cast(parameters, ctx.precision)
+            sums = _Parameters(*(torch.zeros_like(q, dtype=_sum_dtype(q)) for q in parameters))
+            for piece in _pieces(x_LC, p.bias1.shape[0]):
+                grad = grad_LO[piece].to(ctx.precision.product)
+                grad_x_LC[piece] = _piece_backward(
+                    x_LC[piece].to(ctx.precision.norm), grad, p, sums, ctx.eps, ctx.precision
+                )
+        gradients = (total.to(q.dtype) for total, q in zip(sums, parameters, strict=True))
+        return grad_x_BNC, None, *gradients
+
+
+def _piece_backward(
+    x_LC: Tensor, grad_LO: Tensor, p: _Parameters, sums: _Parameters, eps: float, precision: _Precision
+) -> Tensor:
+    """The gradient of a piece of the input; those of the parameters are added to `sums`."""
+    normed_LC, mean, rstd = torch.native_layer_norm(x_LC, x_LC.shape[-1:], p.norm_weight, p.norm_bias, eps)
+    narrow_LC = normed_LC.to(precision.product)
+    hidden_LH = F.linear(narrow_LC, p.weight1, p.bias1)
+    active_LH = F.gelu(hidden_LH)
+    _add_product(sums.weight2, grad_LO, active_LH)
+    sums.bias2.add_(grad_LO.sum(dim=0, dtype=sums.bias2.dtype))
+    grad_LH = torch.mm(grad_LO, p.weight2, out=active_LH)
+    grad_LH = torch.ops.aten.gelu_backward.grad_input(grad_LH, hidden_LH, grad_input=grad_LH)
+    _add_product(sums.weight1, grad_LH, narrow_LC)
+    sums.bias1.add_(grad_LH.sum(dim=0, dtype=sums.bias1.dtype))
+    grad_normed_LC = torch.mm(grad_LH, p.weight1).to(precision.norm)
+    grad_x_LC, grad_weight_C, grad_bias_C = torch.ops.aten.native_layer_norm_backward(
+        grad_normed_LC, x_LC, x_LC.shape[-1:], mean, rstd, p.norm_weight, p.norm_bias, [True, True, True]
+    )
+    sums.norm_weight.add_(grad_weight_C)
+    sums.norm_bias.add_(grad_bias_C)
+    result: Tensor = grad_x_LC
+    return result
+
+
+def _add_product(total_OI: Tensor, grad_LO: Tensor, x_LI: Tensor) -> None:
+    """Add G^T x to the total; pieces are summed in float32 at least."""
+    if total_OI.dtype == x_LI.dtype:
+        total_OI.addmm_(grad_LO.t(), x_LI)
+    else:
+        total_OI.add_(grad_LO.t() @ x_LI)
+
+
+def _sum_dtype(parameter: Tensor) -> torch.dtype:
+    return torch.promote_types(parameter.dtype, torch.float32)
