@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import pytest
@@ -5,8 +6,9 @@ import torch
 from kit.tiny_models import TINY_V1, TINY_V2
 from torchvision.ops import StochasticDepth
 
-from mvit_video.models import ARCHITECTURES, MViT, architecture
+from mvit_video.models import ARCHITECTURES, ArchitectureError, MViT, architecture
 from mvit_video.models.block import DropPath
+from mvit_video.models.checkpointing import checkpointed_blocks
 
 
 @pytest.fixture(scope="module", params=["v1", "v2"])
@@ -126,37 +128,93 @@ def test_drop_path_drops_whole_branches_of_single_clips():
     assert 0.4 < (kept > 0).float().mean() < 0.6
 
 
-def test_activation_checkpointing_gives_the_same_gradients():
+CHECKPOINTED = [False, True, "all", "stages:1,3", "every:3"]
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.2])  # with dropout the MLP is one with the rest of its block
+def test_activation_checkpointing_gives_the_same_gradients(dropout):
     torch.manual_seed(0)
-    model = MViT(replace(TINY_V2, droppath_rate=0.3)).train()
+    model = MViT(replace(TINY_V2, droppath_rate=0.3, dropout_rate=dropout)).train()
     clip = torch.randn(2, 3, 8, 32, 32)
     gradients = []
-    for enabled in (False, True):
+    for enabled in CHECKPOINTED:
         model.set_activation_checkpointing(enabled)
         model.zero_grad()
         torch.manual_seed(5)
         model(clip).logsumexp(dim=1).sum().backward()
         gradients.append([parameter.grad.clone() for parameter in model.parameters()])
-    for plain, checkpointed in zip(*gradients, strict=True):
-        torch.testing.assert_close(plain, checkpointed, atol=1e-6, rtol=1e-5)
+    for others in gradients[1:]:
+        for plain, checkpointed in zip(gradients[0], others, strict=True):
+            torch.testing.assert_close(plain, checkpointed, atol=1e-6, rtol=1e-5)
 
 
-def test_activation_checkpointing_keeps_only_what_enters_the_blocks():
+def kept_elements(model, clip):
+    """Of all tensors but parameters that the forward pass keeps for the backward pass, each counted once."""
+    kept = {}
+
+    def keep(tensor):
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in parameters:
+            kept[storage.data_ptr()] = (storage.nbytes() // tensor.element_size(), tensor)
+        return tensor
+
+    parameters = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        model(clip)
+    return sum(elements for elements, _ in kept.values())
+
+
+def test_activation_checkpointing_keeps_only_what_enters_the_halves_of_blocks():
     model = MViT(TINY_V2).train()
     clip = torch.randn(1, 3, 8, 64, 64)
-    stored = []
-    for enabled in (False, True):
-        model.set_activation_checkpointing(enabled)
-        sizes = []
+    kept = {}
+    for setting in CHECKPOINTED:
+        model.set_activation_checkpointing(setting)
+        kept[setting] = kept_elements(model, clip)
+    specs = model.architecture.block_specs()
+    entering = sum(
+        math.prod(spec.grid_in) * spec.dim_in + math.prod(spec.grid_out) * spec.att_dim for spec in specs
+    )
+    ends = 2 * clip.numel() + 4 * math.prod(specs[-1].grid_out) * specs[-1].dim_out
+    assert kept["all"] == kept[True]
+    assert entering < kept["all"] < 1.1 * entering + ends
+    assert kept["all"] < kept["stages:1,3"] < kept[False]
+    assert kept["all"] < kept["every:3"] < kept[False]
 
-        def keep(tensor, sizes=sizes):
-            sizes.append(tensor.numel())
-            return tensor
 
-        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            model(clip)
-        stored.append(sum(sizes))
-    assert stored[1] < stored[0] / 4
+@pytest.mark.parametrize(
+    ("setting", "blocks"),
+    [
+        ("all", range(16)),
+        ("every:1", range(16)),
+        ("every:4", [0, 4, 8, 12]),
+        ("every:99", [0]),
+        ("stages:1", [0]),
+        ("stages:2", [1, 2]),
+        ("stages:1,3", [0, *range(3, 14)]),
+        ("stages:4", [14, 15]),
+        ("stages:1,2,3,4", range(16)),
+    ],
+)
+@pytest.mark.parametrize("name", ["mvitv1_b_16x4", "mvitv2_s_16x4"])
+def test_blocks_to_checkpoint_are_chosen_by_stage_or_by_number(name, setting, blocks):
+    assert checkpointed_blocks(ARCHITECTURES[name], setting) == frozenset(blocks)
+
+
+@pytest.mark.parametrize(
+    "setting", ["", "some", "every:0", "every:", "stages:", "stages:1,,2", "every:1.5", "ALL"]
+)
+def test_a_setting_of_checkpointing_that_cannot_be_is_named(setting):
+    expected = rf'activation checkpointing: expected "all", "stages:1,2" or "every:2", got {setting!r}'
+    with pytest.raises(ArchitectureError, match=expected):
+        checkpointed_blocks(TINY_V2, setting)
+
+
+@pytest.mark.parametrize("setting", ["stages:5", "stages:0,1"])
+def test_a_stage_that_is_not_there_is_named(setting):
+    message = f"'{setting}' names stage {setting[7]}, this model has stages 1 to 3"
+    with pytest.raises(ArchitectureError, match=message):
+        MViT(TINY_V2).set_activation_checkpointing(setting)
 
 
 def test_the_head_can_be_swapped():
