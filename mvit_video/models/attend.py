@@ -1,4 +1,4 @@
-"""Softmax attention over pooled tokens, twice: fused, and written out as the reference it is held to.
+"""Softmax attention over pooled tokens, three times over: the same sums in three ways.
 
     Attention(Q, K, V) = softmax(Q K^T / sqrt(D) + E) V
 
@@ -6,116 +6,160 @@
 
 E_ij = a_i,t(j) + b_i,h(j) + c_i,w(j) comes as three short vectors per query (see ``relative_positions``).
 
-Letters: B clips, A attention heads, N queries and M keys with the class token, L queries without it,
-D head dim.
+- `blocked_attention` (see ``blocked``) works through blocks of queries that fit the cache: for CPUs, and for
+  heads too wide for fused kernels;
+- `fused_attention` leaves it to one fused kernel: for GPUs, CPUs with bfloat16 instructions, and models that
+  are compiled or exported;
+- `reference_attention` writes it out as the papers do: what the others are held to.
+
+Letters: B clips, A attention heads, N queries and M keys with the class token, L queries without it, D head
+dim, S columns of relative terms.
 """
+
+from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
 
 from mvit_video.models.architecture import THW
-from mvit_video.models.relative_positions import key_indicators
+from mvit_video.models.blocked import blocked_attention
+from mvit_video.models.linear import has_fast_bfloat16
+from mvit_video.models.relative_columns import relative_columns
+from mvit_video.models.relative_positions import Vectors, key_indicators, relative_terms
 
 WIDEST_FUSED = 256  # head dim beyond which no fused CUDA kernel runs
-CHUNK_ELEMENTS = 1 << 24  # attention weights held at a time where the fused kernel cannot run
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the tokens of one attention lie."""
+
+    grid_q: THW
+    grid_k: THW
+    has_class_token: bool  # at index 0 of queries, keys and values
+
+
+def attend(
+    q_BNAD: Tensor, k_BMAD: Tensor, v_BMAD: Tensor, vectors: Vectors, layout: Layout, *, add_queries: bool
+) -> Tensor:
+    """Attention, by whichever way is fastest here.
+
+    Args:
+        q_BNAD: Queries, pooled and normed.
+        k_BMAD: Keys.
+        v_BMAD: Values.
+        vectors: The relative vectors of t, h, w (see `relative_vectors`), each where there is one.
+        layout: Grids of queries and keys.
+        add_queries: Whether to add the queries to what comes out, but for the class token's (MViTv2,
+            "Residual pooling connection").
+
+    Returns:
+        (B, N, A, D).
+    """
+    way = _by_blocks if _prefers_blocks(q_BNAD, vectors) else fused_attention
+    return way(q_BNAD, k_BMAD, v_BMAD, vectors, layout, add_queries=add_queries)
 
 
 def fused_attention(
-    q_BAND: Tensor, k_BAMD: Tensor, v_BAMD: Tensor, terms: tuple[Tensor, ...], grid_k: THW, scale: float
+    q_BNAD: Tensor, k_BMAD: Tensor, v_BMAD: Tensor, vectors: Vectors, layout: Layout, *, add_queries: bool
 ) -> Tensor:
-    """Attention in one fused kernel, which never holds the N x M matrix; E included.
+    """As `attend`, in one fused kernel, which never holds the N x M matrix; E included.
 
     The relative terms ride in the head dim: the queries get them as extra columns, divided by the scale that
     the kernel will multiply by, and the keys get one-hot indicators of their coordinates, so that the product
     of the two adds E exactly. The class token has zeros in both. Keys, queries and values are padded with
     zeros to one width that is a multiple of 8: unequal or odd widths make the fused kernels refuse, silently.
-
-    Args:
-        q_BAND: Queries; N is L, or L + 1 with the class token first.
-        k_BAMD: Keys.
-        v_BAMD: Values.
-        terms: (B, A, L, S) for t, h, w, any of which may have no columns (see `relative_terms`).
-        grid_k: Grid of the keys.
-        scale: 1 / sqrt(D).
-
-    Returns:
-        (B, A, N, D), a view of the padded result.
     """
-    head_dim, num_columns = q_BAND.shape[-1], sum(term.shape[-1] for term in terms)
-    width = -(-(head_dim + num_columns) // 8) * 8
-    if width > WIDEST_FUSED:
-        return chunked_attention(q_BAND, k_BAMD, v_BAMD, terms, grid_k, scale)
+    q_BAND, k_BAMD, v_BAMD = (x.transpose(1, 2) for x in (q_BNAD, k_BMAD, v_BMAD))
+    head_dim, first = q_BAND.shape[-1], int(layout.has_class_token)
+    terms = relative_terms(q_BAND[:, :, first:], layout.grid_q, vectors)
+    scale, num_columns = head_dim**-0.5, _num_columns(vectors)
+    width = _padded_width(head_dim, vectors)
     padding = width - head_dim - num_columns
     if num_columns:
-        columns = torch.cat(terms, dim=-1) / scale
-        indicators = key_indicators(grid_k, terms)
-        has_class_token = q_BAND.shape[2] - columns.shape[2]
-        columns = F.pad(columns, (0, padding, has_class_token, 0))
-        indicators = F.pad(indicators, (0, padding, has_class_token, 0))
+        columns = F.pad(torch.cat(terms, dim=-1) / scale, (0, padding, first, 0))
+        indicators = key_indicators(layout.grid_k, _axes(vectors), k_BAMD.dtype, k_BAMD.device)
+        indicators = F.pad(indicators, (0, padding, first, 0))
         q_BAND = torch.cat((q_BAND, columns), dim=-1)
         k_BAMD = torch.cat((k_BAMD, indicators.expand(*k_BAMD.shape[:2], -1, -1)), dim=-1)
     elif padding:
         q_BAND, k_BAMD = F.pad(q_BAND, (0, padding)), F.pad(k_BAMD, (0, padding))
     v_BAMD = F.pad(v_BAMD, (0, width - head_dim))
     # Contiguous: on CPUs the fused kernel takes transposed views at less than half the speed.
-    out = F.scaled_dot_product_attention(
+    z_BAND = F.scaled_dot_product_attention(
         q_BAND.contiguous(), k_BAMD.contiguous(), v_BAMD.contiguous(), scale=scale
     )
-    return out[..., :head_dim]
+    z_BNAD = z_BAND[..., :head_dim].transpose(1, 2)
+    return _plus_queries(z_BNAD, q_BNAD, first) if add_queries else z_BNAD
 
 
 def reference_attention(
-    q_BAND: Tensor, k_BAMD: Tensor, v_BAMD: Tensor, terms: tuple[Tensor, ...], grid_k: THW, scale: float
+    q_BNAD: Tensor, k_BMAD: Tensor, v_BMAD: Tensor, vectors: Vectors, layout: Layout, *, add_queries: bool
 ) -> Tensor:
-    """The same, term by term as the papers have it. Holds the N x M matrix: for tests and FLOP counts."""
-    scores_BANM = (q_BAND * scale) @ k_BAMD.transpose(-2, -1)
-    first = q_BAND.shape[2] - terms[0].shape[2]  # 1 with a class token, which has no position
-    bias = _bias(terms, grid_k)
+    """As `attend`, term by term as the papers have it. Holds the N x M matrix: for tests and FLOP counts."""
+    q_BAND, k_BAMD, v_BAMD = (x.transpose(1, 2) for x in (q_BNAD, k_BMAD, v_BMAD))
+    first = int(layout.has_class_token)
+    scores_BANM = (q_BAND * q_BAND.shape[-1] ** -0.5) @ k_BAMD.transpose(-2, -1)
+    bias = _bias(relative_terms(q_BAND[:, :, first:], layout.grid_q, vectors), layout.grid_k)
     if bias is not None:
         scores_BANM = scores_BANM + F.pad(bias, (first, 0, first, 0))
-    return scores_BANM.softmax(dim=-1) @ v_BAMD
+    z_BNAD = (scores_BANM.softmax(dim=-1) @ v_BAMD).transpose(1, 2)
+    return _plus_queries(z_BNAD, q_BNAD, first) if add_queries else z_BNAD
 
 
-def chunked_attention(
-    q_BAND: Tensor, k_BAMD: Tensor, v_BAMD: Tensor, terms: tuple[Tensor, ...], grid_k: THW, scale: float
+def _by_blocks(
+    q_BNAD: Tensor, k_BMAD: Tensor, v_BMAD: Tensor, vectors: Vectors, layout: Layout, *, add_queries: bool
 ) -> Tensor:
-    """The reference, a bounded number of queries at a time, for clips too large for the fused kernel's width.
-
-    Memory stays bounded in training too: the backward pass computes each chunk again.
-    """
-    batch, heads, num_queries, _ = q_BAND.shape
-    first = num_queries - terms[0].shape[2]
-    size = max(1, CHUNK_ELEMENTS // (batch * heads * k_BAMD.shape[2]))
-    padded = tuple(F.pad(term, (0, 0, first, 0)) for term in terms)
-    chunks = []
-    for start in range(0, num_queries, size):
-        part = tuple(term[:, :, start : start + size] for term in padded)
-        chunks.append(
-            checkpoint(
-                _attend_chunk,
-                q_BAND[:, :, start : start + size],
-                k_BAMD,
-                v_BAMD,
-                part,
-                grid_k,
-                scale,
-                use_reentrant=False,
-            )
-        )
-    return torch.cat(chunks, dim=2)
+    """As `attend`, a block of queries at a time."""
+    first = int(layout.has_class_token)
+    q_BNAD = q_BNAD.contiguous()
+    columns_BNAS = relative_columns(q_BNAD, layout.grid_q, vectors, first)
+    indicators_MS = _indicators(layout, _axes(vectors), columns_BNAS.dtype, columns_BNAS.device)
+    return blocked_attention(
+        q_BNAD, k_BMAD, v_BMAD, columns_BNAS, indicators_MS, add_from=first if add_queries else None
+    )
 
 
-def _attend_chunk(
-    q_BAND: Tensor, k_BAMD: Tensor, v_BAMD: Tensor, terms: tuple[Tensor, ...], grid_k: THW, scale: float
+def _prefers_blocks(q_BNAD: Tensor, vectors: Vectors) -> bool:
+    if torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export():
+        return False  # they want plain operators and no loops
+    if torch._C._get_tracing_state() is not None:
+        return False
+    if q_BNAD.device.type == "cuda":
+        return _padded_width(q_BNAD.shape[-1], vectors) > WIDEST_FUSED
+    return q_BNAD.device.type == "cpu" and not (q_BNAD.dtype == torch.bfloat16 and has_fast_bfloat16())
+
+
+@lru_cache(maxsize=64)
+def _indicators(
+    layout: Layout, axes: tuple[bool, bool, bool], dtype: torch.dtype, device: torch.device
 ) -> Tensor:
-    """Some queries, whose terms hold a zero row for the class token, against all keys."""
-    scores_BANM = (q_BAND * scale) @ k_BAMD.transpose(-2, -1)
-    bias = _bias(terms, grid_k)
-    if bias is not None:
-        scores_BANM = scores_BANM + F.pad(bias, (scores_BANM.shape[-1] - bias.shape[-1], 0))
-    return scores_BANM.softmax(dim=-1) @ v_BAMD
+    """`key_indicators`, zeros for the class token included, (M, S), made once."""
+    with torch.inference_mode(mode=False):  # usable in training whoever asks first
+        indicators = key_indicators(layout.grid_k, axes, dtype, device)
+        return F.pad(indicators, (0, 0, int(layout.has_class_token), 0))
+
+
+def _axes(vectors: Vectors) -> tuple[bool, bool, bool]:
+    t, h, w = vectors
+    return t is not None, h is not None, w is not None
+
+
+def _num_columns(vectors: Vectors) -> int:
+    return sum(0 if vectors_QSD is None else vectors_QSD.shape[1] for vectors_QSD in vectors)
+
+
+def _padded_width(head_dim: int, vectors: Vectors) -> int:
+    return -(-(head_dim + _num_columns(vectors)) // 8) * 8
+
+
+def _plus_queries(z_BNAD: Tensor, q_BNAD: Tensor, first: int) -> Tensor:
+    """Residual pooling: Z = Attention + Q, but for the class token, which stays as it is."""
+    if not first:
+        return z_BNAD + q_BNAD
+    return torch.cat((z_BNAD[:, :first], z_BNAD[:, first:] + q_BNAD[:, first:]), dim=1)
 
 
 def _bias(terms: tuple[Tensor, ...], grid_k: THW) -> Tensor | None:

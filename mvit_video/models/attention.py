@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from mvit_video.models.architecture import THW, Architecture, BlockSpec
-from mvit_video.models.attend import fused_attention, reference_attention
+from mvit_video.models.attend import Layout, attend, reference_attention
 from mvit_video.models.pooling import build_pool, pool_tokens
-from mvit_video.models.relative_positions import relative_terms
+from mvit_video.models.relative_positions import relative_vectors
 
 NORM_EPS = 1e-6  # of every LayerNorm in every published model
 
@@ -63,13 +63,17 @@ class MultiScaleAttention(nn.Module):
         k_BNAD, grid_k = self._pool(k_BNC, grid, self.pool_k, self.norm_k)
         v_BNAD, _ = self._pool(v_BNC, grid, self.pool_v, self.norm_v)
 
-        q_BAND, k_BAMD, v_BAMD = (x.transpose(1, 2) for x in (q_BNAD, k_BNAD, v_BNAD))
-        patches_q = q_BAND[:, :, 1:] if self.has_class_token else q_BAND
-        terms = relative_terms(patches_q, grid_q, grid_k, self.rel_pos_t, self.rel_pos_h, self.rel_pos_w)
-        attend = reference_attention if self.use_reference else fused_attention
-        z_BNAD = attend(q_BAND, k_BAMD, v_BAMD, terms, grid_k, self.scale).transpose(1, 2)
-        if self.residual_pooling:
-            z_BNAD = self._add_queries(z_BNAD, q_BNAD)
+        layout = Layout(grid_q, grid_k, self.has_class_token)
+        tables = self.rel_pos_t, self.rel_pos_h, self.rel_pos_w
+        way = reference_attention if self.use_reference else attend
+        z_BNAD = way(
+            q_BNAD,
+            k_BNAD,
+            v_BNAD,
+            relative_vectors(tables, grid_q, grid_k),
+            layout,
+            add_queries=self.residual_pooling,
+        )
         z_BNC = self.proj(z_BNAD.flatten(2))
         return self.proj_drop(z_BNC), grid_q
 
@@ -83,12 +87,6 @@ class MultiScaleAttention(nn.Module):
         if norm is not None:
             x_BNAD = norm(x_BNAD).to(x_BNAD.dtype)  # autocast norms in float32 on GPUs
         return x_BNAD, grid
-
-    def _add_queries(self, z_BNAD: Tensor, q_BNAD: Tensor) -> Tensor:
-        """Residual pooling: Z = Attention + Q, but for the class token, which stays as it is."""
-        if not self.has_class_token:
-            return z_BNAD + q_BNAD
-        return torch.cat((z_BNAD[:, :1], z_BNAD[:, 1:] + q_BNAD[:, 1:]), dim=1)
 
 
 def _pool_and_norm(

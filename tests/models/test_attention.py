@@ -1,6 +1,8 @@
 """Fused attention against the written-out reference, and that it is the fused kernel which runs."""
 
 import copy
+import math
+import types
 from dataclasses import replace
 
 import pytest
@@ -8,9 +10,10 @@ import torch
 from kit.tiny_models import TINY_V1, TINY_V2
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from mvit_video.models import ARCHITECTURES, MViT, attend
+from mvit_video.models import ARCHITECTURES, MViT, attend, blocked
+from mvit_video.models.attend import Layout
 from mvit_video.models.pooling import PoolConv
-from mvit_video.models.relative_positions import relative_terms
+from mvit_video.models.relative_positions import relative_vectors
 
 FUSED = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION]
 
@@ -45,27 +48,99 @@ def both_ways(model, clip):
     return results
 
 
+WAYS = {"blocks": attend._by_blocks, "fused": attend.fused_attention}
+
+
+def tokens(head_dim, class_token, axes, dtype=torch.float64, grid_q=(2, 5, 6), grid_k=(2, 3, 2)):
+    """Queries, keys, values and tables that want gradients, and how the tokens lie."""
+    torch.manual_seed(0)
+    layout = Layout(grid_q, grid_k, bool(class_token))
+    q = torch.randn(2, math.prod(grid_q) + class_token, 3, head_dim, dtype=dtype)
+    k, v = torch.randn(2, 2, math.prod(grid_k) + class_token, 3, head_dim, dtype=dtype)
+    rows = {"t": 3, "h": 9, "w": 7}  # w: resized to 11
+    tables = [torch.randn(rows[a], head_dim, dtype=dtype) if a in axes else None for a in "thw"]
+    for x in (q, k, v, *tables):
+        if x is not None:
+            x.requires_grad_()
+    return q, k, v, tables, layout
+
+
+def with_gradients(way, inputs, add_queries, weight=1.0):
+    """What a way of attention gives, and the gradients of everything that goes in."""
+    q, k, v, tables, layout = inputs
+    out = way(
+        q, k, v, relative_vectors(tables, layout.grid_q, layout.grid_k), layout, add_queries=add_queries
+    )
+    weights = torch.linspace(-weight, weight, out.numel(), dtype=out.dtype).view_as(out)
+    wanted = [x for x in (q, k, v, *tables) if x is not None]
+    return [out, *torch.autograd.grad((out * weights).sum(), wanted)]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("add_queries", [False, True])
 @pytest.mark.parametrize("class_token", [0, 1])
 @pytest.mark.parametrize("axes", ["", "t", "hw", "thw"])
 @pytest.mark.parametrize("head_dim", [8, 13])
-def test_fused_kernel_equals_written_out_attention(class_token, axes, head_dim):
+def test_every_way_equals_written_out_attention(monkeypatch, way, add_queries, class_token, axes, head_dim):
     """In float64, where nothing but a mistake can differ; gradients of everything that goes in, too."""
-    torch.manual_seed(0)
-    grid_q, grid_k = (2, 5, 6), (2, 3, 2)
-    q = torch.randn(2, 3, 60 + class_token, head_dim, dtype=torch.float64)
-    k, v = torch.randn(2, 2, 3, 12 + class_token, head_dim, dtype=torch.float64)
-    rows = {"t": 3, "h": 9, "w": 7}  # w: resized to 11
-    tables = [torch.randn(rows[a], head_dim, dtype=torch.float64) if a in axes else None for a in "thw"]
-    inputs = [x.requires_grad_() for x in (q, k, v, *tables) if x is not None]
-    results = []
-    for function in (attend.fused_attention, attend.reference_attention):
-        terms = relative_terms(q[:, :, class_token:], grid_q, grid_k, *tables)
-        out = function(q, k, v, terms, grid_k, head_dim**-0.5)
-        weights = torch.linspace(-1, 1, out.numel(), dtype=out.dtype).view_as(out)
-        results.append([out, *torch.autograd.grad((out * weights).sum(), inputs)])
-    for ours, reference in zip(*results, strict=True):
-        torch.testing.assert_close(ours, reference, atol=1e-12, rtol=1e-12)
-    assert len(results[0]) == 4 + len(axes)
+    monkeypatch.setattr(blocked, "CACHE_ELEMENTS", 25 * (12 + class_token))  # blocks of 25 queries at most
+    inputs = tokens(head_dim, class_token, axes)
+    ours, reference = (
+        with_gradients(f, inputs, add_queries) for f in (WAYS[way], attend.reference_attention)
+    )
+    assert len(ours) == 4 + len(axes)
+    for got, expected in zip(ours, reference, strict=True):
+        torch.testing.assert_close(got, expected, atol=1e-12, rtol=1e-12)
+
+
+@pytest.mark.parametrize("class_token", [0, 1])
+def test_gradients_written_by_hand_are_those_of_the_numbers(class_token):
+    """Against differences, which know nothing of any implementation."""
+    q, k, v, tables, layout = tokens(4, class_token, "thw", grid_q=(1, 2, 3), grid_k=(1, 2, 2))
+
+    def blocks(q, k, v, *tables):
+        vectors = relative_vectors(tables, layout.grid_q, layout.grid_k)
+        return attend._by_blocks(q, k, v, vectors, layout, add_queries=True)
+
+    assert torch.autograd.gradcheck(blocks, (q, k, v, *tables))
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 200.0, -200.0])
+def test_scores_beyond_the_range_of_exponentials(size):
+    """Tiny, usual, so large that their exponentials overflow, and so small that they vanish."""
+    q, k, v, tables, layout = tokens(13, 1, "thw", dtype=torch.float32)
+    with torch.no_grad():
+        k.copy_(torch.nn.functional.layer_norm(k, (13,)) * abs(size))
+        q.copy_(torch.full_like(q, size / abs(size)) + q * 0.01)
+        k.add_(size)  # all scores of one sign
+    inputs = (q, k, v, tables, layout)
+    ours = with_gradients(attend._by_blocks, inputs, False)
+    doubles = [x.detach().double().requires_grad_() for x in (q, k, v)]
+    double_tables = [x.detach().double().requires_grad_() for x in tables]
+    exact = with_gradients(attend.reference_attention, (*doubles, double_tables, layout), False)
+    for got, expected in zip(ours, exact, strict=True):
+        largest = float(expected.detach().abs().max())
+        torch.testing.assert_close(got.double(), expected, atol=2e-4 * largest, rtol=1e-3)
+
+
+def test_queries_that_are_no_numbers_stay_so():
+    q, k, v, tables, layout = tokens(8, 0, "")
+    with torch.no_grad():
+        q[0, 3, 1] = torch.nan
+        out = attend._by_blocks(
+            q, k, v, relative_vectors(tables, (2, 5, 6), (2, 3, 2)), layout, add_queries=False
+        )
+    assert out[0, 3, 1].isnan().all()
+    assert out.isnan().sum() == 8
+
+
+def test_gradients_of_gradients_are_refused():
+    q, k, v, tables, layout = tokens(8, 0, "t")
+    vectors = relative_vectors(tables, layout.grid_q, layout.grid_k)
+    out = attend._by_blocks(q, k, v, vectors, layout, add_queries=False)
+    (grad,) = torch.autograd.grad(out.square().sum(), k, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        grad.sum().backward()
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
@@ -103,7 +178,8 @@ def forbid_math(numbers, num_frames, size):
     The blocks repeat within a stage, so the first two of each stage stand for all in the large model.
     """
     model = shortened(numbers).eval()
-    with sdpa_kernel(FUSED), torch.inference_mode():
+    with pytest.MonkeyPatch.context() as patch, sdpa_kernel(FUSED), torch.inference_mode():
+        patch.setattr(attend, "_prefers_blocks", lambda q, vectors: False)
         logits = model(torch.randn(1, 3, num_frames, size, size))
     assert logits.isfinite().all()
 
@@ -133,46 +209,22 @@ def test_the_math_kernel_would_be_noticed():
         torch.nn.functional.scaled_dot_product_attention(q, q, v)
 
 
-def wide(requires_grad=False):
-    """Queries, keys and values whose 2 * 90 key coordinates and 96 head dims do not fit the fused kernel."""
-    torch.manual_seed(1)
-    grid_q, grid_k, head_dim = (1, 4, 5), (1, 3, 178), 96
-    q = torch.randn(2, 2, 21, head_dim)
-    k, v = torch.randn(2, 2, 3 * 178 + 1, head_dim), torch.randn(2, 2, 3 * 178 + 1, head_dim)
-    tables = [torch.randn(rows, head_dim) * 0.1 for rows in (1, 7, 355)]
-    terms = relative_terms(q[:, :, 1:], grid_q, grid_k, *tables)
-    inputs = [q, k, v, *terms]
-    for x in inputs:
-        x.requires_grad_(requires_grad)
-    return inputs, grid_k
+def test_heads_too_wide_for_fused_kernels_go_by_blocks_on_gpus():
+    """180 key coordinates and 96 head dims; the choice alone, as the tensors need not exist for it."""
+    q = torch.empty(1, 5, 1, 96, device="meta")
+    gpu = types.SimpleNamespace(device=torch.device("cuda"), shape=q.shape, dtype=torch.float32)
+    narrow, wide = ((None, torch.empty(5, n, 96), torch.empty(5, n, 96)) for n in (80, 90))
+    assert not attend._prefers_blocks(gpu, narrow)
+    assert attend._prefers_blocks(gpu, wide)
 
 
-def test_too_wide_for_the_fused_kernel_is_chunked_and_equal(monkeypatch):
-    monkeypatch.setattr(attend, "CHUNK_ELEMENTS", 4 * 535 * 5)  # 5 of 21 queries at a time
-    results = []
-    for function in (attend.fused_attention, attend.reference_attention):
-        inputs, grid_k = wide(requires_grad=True)
-        q, k, v, *terms = inputs
-        out = function(q, k, v, tuple(terms), grid_k, 96**-0.5)
-        (out * torch.linspace(-1, 1, out.numel()).view_as(out)).sum().backward()
-        results.append([out.detach(), *(x.grad for x in inputs)])
-    for ours, reference in zip(*results, strict=True):
-        torch.testing.assert_close(ours, reference, atol=1e-5, rtol=1e-5)
-
-
-def test_chunks_hold_a_bounded_part_of_the_matrix(monkeypatch):
-    monkeypatch.setattr(attend, "CHUNK_ELEMENTS", 4 * 535 * 5)
-    sizes = []
-    original = attend._attend_chunk
-
-    def watched(q, *rest):
-        sizes.append(q.shape[2])
-        return original(q, *rest)
-
-    monkeypatch.setattr(attend, "_attend_chunk", watched)
-    (q, k, v, *terms), grid_k = wide()
-    attend.fused_attention(q, k, v, tuple(terms), grid_k, 96**-0.5)
-    assert sizes == [5, 5, 5, 5, 1]
+def test_blocks_hold_a_bounded_part_of_the_matrix(monkeypatch):
+    monkeypatch.setattr(blocked, "CACHE_ELEMENTS", 13 * 25)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    q, k, _, _, _ = tokens(8, 1, "")
+    space = blocked._Workspace(q, q.new_empty(2, 61, 3, 0), k.shape[1], backward=True)
+    assert [part.stop - part.start for part in space.blocks] == [21, 21, 19]
+    assert {x.shape[0] for x in (space.queries_RW, space.scores_RM, space.out_RW, space.grad_RM)} == {21}
 
 
 @pytest.mark.parametrize("setting", ["v1", "v2"])

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mvit_video.models.positions import resize_positions, separate_positions
-from mvit_video.models.relative_positions import relative_index, relative_vectors
+from mvit_video.models.relative_positions import axis_vectors, relative_index
 
 OFFICIAL = json.loads(
     (Path(__file__).parents[1] / "golden" / "variants" / "relative_positions.json").read_text()
@@ -24,7 +24,7 @@ def test_rows_of_the_table_are_the_official_ones(case):
 )
 def test_tables_are_resized_as_the_official_ones(case):
     size = (case["to"] + 1) // 2
-    vectors = relative_vectors(torch.tensor(case["table"]), size, size)
+    vectors = axis_vectors(torch.tensor(case["table"]), size, size)
     resized = torch.tensor(case["resized"])
     torch.testing.assert_close(vectors, resized[relative_index(size, size)], atol=1e-6, rtol=0)
 

@@ -1,0 +1,197 @@
+"""Softmax attention a block of queries at a time, forward and backward, with gradients written by hand.
+
+A block is as large as the cache likes: its scores are computed, exponentiated, used and overwritten while
+they are there. Against the fused kernel of CPUs that saves padding, the joining of queries and relative terms
+in memory, copies into its layout, and most of the backward pass: nothing is saved but what came in. Memory
+is bounded by the block whatever the size of the clip, and the width of the heads has no limit.
+
+The scores' exponentials need no maximum taken off first as long as they stay in range, and the sums of the
+rows tell: where one is very large or small, the block is done again with the maximum taken off.
+
+Letters: B clips, A attention heads, N queries, M keys, D head dim, S columns of relative terms, W = D + S,
+R queries of one block.
+"""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from itertools import product
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+CACHE_ELEMENTS = 1 << 18  # scores in a block, for each thread of a CPU
+DEVICE_ELEMENTS = 1 << 24  # scores in a block elsewhere
+SUMS_IN_RANGE = (1e-20, 1e30)  # of exponentials: in between, neither overflow nor underflow changes a result
+
+
+def blocked_attention(
+    q_BNAD: Tensor,
+    k_BMAD: Tensor,
+    v_BMAD: Tensor,
+    columns_BNAS: Tensor,
+    indicators_MS: Tensor,
+    add_from: int | None,
+) -> Tensor:
+    """softmax(Q K^T / sqrt(D) + columns indicators^T) V, plus Q where asked for.
+
+    Args:
+        q_BNAD: Queries.
+        k_BMAD: Keys.
+        v_BMAD: Values.
+        columns_BNAS: Relative terms of every query (see `relative_columns`), in the dtype to compute in.
+        indicators_MS: What every key takes of them (see `key_indicators`), in that dtype.
+        add_from: The first query that is added to what comes out of it; None to add none.
+
+    Returns:
+        (B, N, A, D), contiguous, in the dtype of the queries. Not differentiable twice.
+    """
+    result: Tensor = _BlockedAttention.apply(q_BNAD, k_BMAD, v_BMAD, columns_BNAS, indicators_MS, add_from)
+    return result
+
+
+def computing_dtype(x: Tensor) -> torch.dtype:
+    """float32 for what a CPU has no good arithmetic for, else the tensor's own."""
+    half = x.dtype in (torch.bfloat16, torch.float16)
+    return torch.float32 if half and x.device.type == "cpu" else x.dtype
+
+
+def without_autocast(x: Tensor) -> AbstractContextManager[Any]:
+    """A context in which products keep the dtype they are given."""
+    return torch.autocast(x.device.type, enabled=False)
+
+
+class _BlockedAttention(torch.autograd.Function):
+    """See `blocked_attention`; without gradients at hand, only the scratch memory of a block is new."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, q: Tensor, k: Tensor, v: Tensor, columns: Tensor, indicators: Tensor, add_from: int | None
+    ) -> Tensor:
+        ctx.save_for_backward(q, k, v, columns, indicators)
+        ctx.add_from = q.shape[1] if add_from is None else add_from
+        z = torch.empty_like(q, memory_format=torch.contiguous_format)
+        with without_autocast(q):
+            space = _Workspace(q, columns, k.shape[1])
+            for b, a in _heads(q):
+                head = _Head(q[b, :, a], k[b, :, a], v[b, :, a], columns[b, :, a], indicators, ctx.add_from)
+                for rows in space.blocks:
+                    head.attend(rows, space, z[b, rows, a])
+        return z
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_z: Tensor) -> tuple[Tensor | None, ...]:
+        q, k, v, columns, indicators = ctx.saved_tensors
+        contiguous = torch.contiguous_format
+        grads = [torch.empty_like(x, memory_format=contiguous) for x in (q, k, v, columns)]
+        grad_q, grad_k, grad_v, grad_columns = grads
+        with without_autocast(q):
+            space = _Workspace(q, columns, k.shape[1], backward=True)
+            for b, a in _heads(q):
+                head = _Head(q[b, :, a], k[b, :, a], v[b, :, a], columns[b, :, a], indicators, ctx.add_from)
+                sums = torch.zeros_like(head.keys_MW), torch.zeros_like(head.values_MD)
+                for rows in space.blocks:
+                    out = grad_q[b, rows, a], grad_columns[b, rows, a]
+                    head.differentiate(rows, space, grad_z[b, rows, a], out, sums)
+                grad_k[b, :, a] = sums[0][:, : q.shape[3]] * head.scale
+                grad_v[b, :, a] = sums[1]
+        return *grads, None, None
+
+
+class _Workspace:
+    """The blocks of queries, and memory for one of them, used again for all."""
+
+    def __init__(
+        self, q_BNAD: Tensor, columns_BNAS: Tensor, num_keys: int, *, backward: bool = False
+    ) -> None:
+        on_cpu = q_BNAD.device.type == "cpu"
+        elements = CACHE_ELEMENTS * torch.get_num_threads() if on_cpu else DEVICE_ELEMENTS
+        num_queries, head_dim = q_BNAD.shape[1], q_BNAD.shape[3]
+        size = max(1, min(num_queries, elements // num_keys))
+        size = -(-num_queries // -(-num_queries // size))  # as many blocks, of equal size
+        self.blocks = [slice(i, min(i + size, num_queries)) for i in range(0, num_queries, size)]
+        width = head_dim + columns_BNAS.shape[3]
+        self.queries_RW = columns_BNAS.new_empty(size, width)
+        self.scores_RM = columns_BNAS.new_empty(size, num_keys)
+        self.out_RW = columns_BNAS.new_empty(size, width if backward else head_dim)
+        self.grad_RM = columns_BNAS.new_empty(size if backward else 0, num_keys)
+
+
+class _Head:
+    """One head of one clip."""
+
+    def __init__(
+        self,
+        q_ND: Tensor,
+        k_MD: Tensor,
+        v_MD: Tensor,
+        columns_NS: Tensor,
+        indicators_MS: Tensor,
+        add_from: int,
+    ) -> None:
+        self.q_ND, self.columns_NS, self.add_from = q_ND, columns_NS, add_from
+        self.scale = q_ND.shape[1] ** -0.5
+        self.keys_MW = torch.cat((k_MD.to(columns_NS.dtype) * self.scale, indicators_MS), dim=1)
+        self.values_MD = v_MD.to(columns_NS.dtype)
+
+    def attend(self, rows: slice, space: _Workspace, z_RD: Tensor) -> None:
+        """Write what comes out of some queries into `z_RD`."""
+        _, weights_RM, sums_R1 = self._weights(rows, space)
+        out_RD = torch.mm(weights_RM, self.values_MD, out=space.out_RW[: len(z_RD)])
+        plain = self._without_queries(rows)
+        if plain:
+            torch.div(out_RD[:plain], sums_R1[:plain], out=z_RD[:plain])
+        if plain < len(z_RD):
+            queries_RD = self.q_ND[rows][plain:]
+            torch.addcdiv(queries_RD, out_RD[plain:], sums_R1[plain:], out=z_RD[plain:])
+
+    def differentiate(
+        self,
+        rows: slice,
+        space: _Workspace,
+        grad_z_RD: Tensor,
+        out: tuple[Tensor, Tensor],
+        sums: tuple[Tensor, Tensor],
+    ) -> None:
+        """Write the gradients of some queries and their columns; add what their keys and values get."""
+        size, head_dim = grad_z_RD.shape
+        queries_RW, weights_RM, sums_R1 = self._weights(rows, space)
+        weights_RM.mul_(sums_R1.reciprocal_())
+        grad_z_RD = grad_z_RD.to(weights_RM.dtype)
+        sums[1].addmm_(weights_RM.t(), grad_z_RD)
+        grad_RM = torch.mm(grad_z_RD, self.values_MD.t(), out=space.grad_RM[:size])
+        torch._softmax_backward_data(grad_RM, weights_RM, -1, weights_RM.dtype, grad_input=grad_RM)
+        sums[0].addmm_(grad_RM.t(), queries_RW)
+        grad_RW = torch.mm(grad_RM, self.keys_MW, out=space.out_RW[:size])
+        plain = self._without_queries(rows)
+        grad_RW[plain:, :head_dim] += grad_z_RD[plain:]
+        out[0].copy_(grad_RW[:, :head_dim])
+        out[1].copy_(grad_RW[:, head_dim:])
+
+    def _weights(self, rows: slice, space: _Workspace) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries with their columns, (R, W); weights on the keys, (R, M), and what to divide them by."""
+        head_dim, size = self.q_ND.shape[1], rows.stop - rows.start
+        queries_RW, scores_RM = space.queries_RW[:size], space.scores_RM[:size]
+        queries_RW[:, :head_dim] = self.q_ND[rows]
+        queries_RW[:, head_dim:] = self.columns_NS[rows]
+        torch.mm(queries_RW, self.keys_MW.t(), out=scores_RM)
+        if scores_RM.device.type == "cpu":  # elsewhere a look at the sums would wait for the device
+            sums_R1 = scores_RM.exp_().sum(dim=1, keepdim=True)
+            low, high = torch.aminmax(sums_R1)
+            if SUMS_IN_RANGE[0] < float(low) and float(high) < SUMS_IN_RANGE[1]:
+                return queries_RW, scores_RM, sums_R1
+            torch.mm(queries_RW, self.keys_MW.t(), out=scores_RM)
+        torch.softmax(scores_RM, dim=1, out=scores_RM)
+        return queries_RW, scores_RM, scores_RM.new_ones(size, 1)
+
+    def _without_queries(self, rows: slice) -> int:
+        """How many of the first of these queries are not added to what comes out."""
+        count: int = min(max(self.add_from - rows.start, 0), rows.stop - rows.start)
+        return count
+
+
+def _heads(x_BNAD: Tensor) -> Iterator[tuple[int, int]]:
+    """(clip, head) of each."""
+    return product(range(x_BNAD.shape[0]), range(x_BNAD.shape[2]))
