@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from mvit_video.cli import convert, data, doctor, models, predict, run
+from mvit_video.cli import benchmark, convert, data, doctor, models, predict, run
 from mvit_video.cli.console import console_logging, describe_error, silence_stdout
 from mvit_video.cli.parsing import Parser, shield_negative_numbers
 from mvit_video.version import __version__
@@ -34,7 +34,7 @@ def build_parser() -> Parser:
         epilog=_EPILOG,
     )
     parser.add_argument("--version", action="version", version=f"mvit-video {__version__}")
-    parser.add_verbs((run, predict, data, models, convert, doctor))
+    parser.add_verbs((run, predict, data, models, convert, benchmark, doctor))
     return parser
 
 
