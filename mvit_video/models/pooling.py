@@ -68,10 +68,16 @@ def pool_tokens(x_BNC: Tensor, grid: THW, pool: nn.Module, has_class_token: bool
     Returns:
         Pooled tokens (B, N', C) and their grid.
     """
-    patches_BLC = x_BNC[:, 1:] if has_class_token else x_BNC
-    pooled_BCTHW = pool(torch.unflatten(patches_BLC, 1, grid).permute(0, 4, 1, 2, 3))
+    if not has_class_token:
+        return _pool_patches(x_BNC, grid, pool)
+    # Split, not sliced: autograd fills the gradients of slices up with zeros and adds them.
+    class_B1C, patches_BLC = torch.split(x_BNC, [1, x_BNC.shape[1] - 1], dim=1)
+    pooled_BLC, grid = _pool_patches(patches_BLC, grid, pool)
+    return torch.cat((class_B1C, pooled_BLC), dim=1), grid
+
+
+def _pool_patches(x_BLC: Tensor, grid: THW, pool: nn.Module) -> tuple[Tensor, THW]:
+    """Pool tokens that all have a place on the grid."""
+    pooled_BCTHW = pool(torch.unflatten(x_BLC, 1, grid).permute(0, 4, 1, 2, 3))
     _, _, t, h, w = pooled_BCTHW.shape
-    pooled_BLC = pooled_BCTHW.permute(0, 2, 3, 4, 1).flatten(1, 3)
-    if has_class_token:
-        pooled_BLC = torch.cat((x_BNC[:, :1], pooled_BLC), dim=1)
-    return pooled_BLC, (t, h, w)
+    return pooled_BCTHW.permute(0, 2, 3, 4, 1).flatten(1, 3), (t, h, w)
