@@ -82,6 +82,19 @@ def add_parser(verbs: "argparse._SubParsersAction[Parser]") -> None:
         default=None,
         help="number format (default: auto, bf16 on a GPU or CPU that has it in hardware, else fp32)",
     )
+    looking.add_argument(
+        "--views-per-batch",
+        metavar="N",
+        type=int,
+        default=4,
+        help="views the model sees at a time, of several videos too (default: 4)",
+    )
+    looking.add_argument(
+        "--readers",
+        metavar="N",
+        type=int,
+        help="videos decoded at a time while the model runs (default: 1 beside a model on the CPU, else 4)",
+    )
     answer = parser.add_argument_group("answer")
     answer.add_argument(
         "--top-k", metavar="K", type=int, default=5, help="how many classes to name (default: 5)"
@@ -142,6 +155,8 @@ def _predictor(args: argparse.Namespace, config: "Config | None") -> "Predictor"
             device=args.device or "auto",
             precision=args.precision or "auto",
             top_k=args.top_k,
+            views_per_batch=args.views_per_batch,
+            readers=args.readers,
         )
     return Predictor(
         config,
@@ -150,6 +165,8 @@ def _predictor(args: argparse.Namespace, config: "Config | None") -> "Predictor"
         device=args.device or str(choose_device(config.device, config.num_gpus)),
         precision=args.precision or config.test.precision,
         top_k=args.top_k,
+        views_per_batch=args.views_per_batch,
+        readers=args.readers,
     )
 
 
@@ -195,8 +212,10 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError("which videos? give files, folders or lists")
     if args.opts and not args.cfg:
         raise UsageError("--opts changes a configuration: it goes with --cfg")
-    if args.top_k < 1:
-        raise UsageError(f"--top-k {args.top_k}: expected at least 1")
+    for flag in ("top_k", "views_per_batch", "readers"):
+        number = getattr(args, flag)
+        if number is not None and number < 1:
+            raise UsageError(f"--{flag.replace('_', '-')} {number}: expected at least 1")
     if args.every is not None and not args.every > 0:
         raise UsageError(f"--every {args.every:g}: expected a number of seconds above 0")
     views = _parse_views(args.views)

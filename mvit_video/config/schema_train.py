@@ -227,4 +227,4 @@ class Test(Section):
     """File for the scores of every video, .csv or .json; empty: OUTPUT_DIR/test_results.csv."""
 
     precision: Precision = "auto"
-    """Number format of the forward pass; auto: bf16 on a GPU that has it, else fp32."""
+    """Number format of the forward pass; auto: bf16 on a GPU or CPU that has it in hardware, else fp32."""

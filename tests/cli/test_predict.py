@@ -165,6 +165,20 @@ def test_half_precision_gives_the_same_answer(predict):
     assert [video["top"][0]["index"] for video in json.loads(out)] == [1, 0]
 
 
+def test_how_many_at_a_time_changes_no_answer(predict):
+    _, expected, _ = predict("videos", "both.mp4", "--format", "json", "--precision", "fp32")
+    words = ("--views-per-batch", "7", "--readers", "2", "--precision", "fp32")
+    _, found, _ = predict("videos", "both.mp4", "--format", "json", *words)
+    for one, other in zip(json.loads(found), json.loads(expected), strict=True):
+        assert one["path"] == other["path"]
+        scores = [{entry["index"]: entry["score"] for entry in video["top"]} for video in (one, other)]
+        assert scores[0] == pytest.approx(scores[1], abs=1e-4)
+    for flag in ("--views-per-batch", "--readers", "--top-k"):
+        status, _, err = predict("both.mp4", flag, "0")
+        assert status == 2
+        assert f"{flag} 0: expected at least 1" in err
+
+
 def test_no_videos_and_no_weights_are_errors(predict, made, tmp_path, capsys):
     status, _, err = predict(str(tmp_path))
     assert status == 2
