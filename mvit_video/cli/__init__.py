@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from mvit_video.cli import benchmark, convert, data, doctor, models, predict, run
+from mvit_video.cli import benchmark, convert, data, doctor, export, models, predict, run
 from mvit_video.cli.console import console_logging, describe_error, silence_stdout
 from mvit_video.cli.parsing import Parser, shield_negative_numbers
 from mvit_video.version import __version__
@@ -18,6 +18,7 @@ _EPILOG = f"""examples:
   mvit-video data make-list folders --videos clips --output train.list --val-output val.list
   mvit-video train --cfg mine.yaml DATA.TRAIN_LIST train.list DATA.VAL_LIST val.list OUTPUT_DIR out
   mvit-video test --cfg K400/MVITv2_S_16x4 DATA.PATH_TO_DATA_DIR lists TEST.CHECKPOINT_FILE_PATH FILE
+  mvit-video export --model mvitv2_s_16x4.k400 --output mvitv2_s.onnx
   mvit-video doctor
 
 exit status: 0 done; 1 done, but something was wrong (an unreadable video, a finding of doctor);
@@ -34,7 +35,7 @@ def build_parser() -> Parser:
         epilog=_EPILOG,
     )
     parser.add_argument("--version", action="version", version=f"mvit-video {__version__}")
-    parser.add_verbs((run, predict, data, models, convert, benchmark, doctor))
+    parser.add_verbs((run, predict, data, models, convert, export, benchmark, doctor))
     return parser
 
 
