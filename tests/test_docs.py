@@ -21,7 +21,7 @@ CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
 MADE_UP = ("mine.yaml",)  # files of a reader's own, in examples
 FENCE = re.compile(r"(<!-- runs -->\n)?^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
-COMMAND = re.compile(r"^(?:mvit-video|python (?:tools|benchmarks)/\S+|make [a-z-]+)\b.*")
+COMMAND = re.compile(r"^(?:mvit-video|python (?:tools|benchmarks|examples)/\S+|make [a-z-]+)\b.*")
 
 # What must not be in a project that speaks of itself alone; put together here, so as not to be found here.
 FOREIGN = re.compile("|".join(["/wo" + "rk/", r"\bDESI" + r"GN\.md", r"\bSPE" + r"C\.md", "sha" + "red/ref"]))
@@ -166,7 +166,7 @@ def test_parity_names_every_video_fixture_within_its_tolerance():
 
 
 def test_the_project_speaks_of_itself_alone():
-    folders = ("mvit_video", "configs", "docs", "data_lists", "tests", "tools", "benchmarks", ".ci")
+    folders = ("mvit_video", "configs", "docs", "data_lists", "tests", "tools", "benchmarks", "examples", ".ci")
     files = [path for folder in folders for path in (ROOT / folder).rglob("*")]
     files += [path for path in ROOT.iterdir() if path.suffix in TEXT or path.name in ("Makefile", "LICENSE")]
     checked = 0

@@ -1,7 +1,9 @@
 """An exported file against the model it was made from, on one random clip."""
 
+from importlib import import_module
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -51,8 +53,7 @@ def compare(model: MViT, path: str | PathLike[str], views: ViewPlan, *, file_for
 
 
 def _run_onnx(path: str | PathLike[str], clips_BCTHW: Tensor) -> Tensor:
-    import onnxruntime
-
+    onnxruntime: Any = import_module("onnxruntime")
     session = onnxruntime.InferenceSession(str(Path(path)), providers=["CPUExecutionProvider"])
     (logits_BK,) = session.run(None, {session.get_inputs()[0].name: clips_BCTHW.cpu().numpy()})
     return torch.from_numpy(logits_BK)

@@ -14,6 +14,8 @@ from kit import colours
 from mvit_video.cli import main
 from mvit_video.inference import Predictor
 
+pytestmark = pytest.mark.timeout(1200)  # tracing takes long on a busy machine
+
 EXAMPLE = Path(__file__).parents[2] / "examples" / "onnx_predict.py"
 
 

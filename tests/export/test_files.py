@@ -15,6 +15,8 @@ from mvit_video.export.files import write_program
 from mvit_video.export.tracing import trace
 from mvit_video.models import ARCHITECTURES
 
+pytestmark = pytest.mark.timeout(1200)  # tracing takes long on a busy machine
+
 # Two blocks hold all there is: pooling of each kind, a change of width, relative positions.
 ARCHITECTURE = replace(SMALL_V2, depth=2, pool_q_stride=SMALL_V2.pool_q_stride[:2])
 VIEWS = ViewPlan(4, 2, temporal_views=3, spatial_crops=1, crop_size=32, short_side=36)

@@ -7,6 +7,8 @@ import pytest
 import torch
 from kit.small_models import SMALL_V1, SMALL_V2, small_clip, small_model
 
+pytestmark = pytest.mark.timeout(1200)  # tracing takes long on a busy machine
+
 # Two blocks hold all there is: pooling of each kind, a change of width, relative or absolute positions.
 ARCHITECTURES = {
     "v1": replace(SMALL_V1, depth=2),
