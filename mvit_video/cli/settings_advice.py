@@ -44,7 +44,8 @@ def _inference(model: str, device: str, setting: Setting) -> list[str]:
     named = model if has_weights else f"{model} --checkpoint FILE"
     arguments = f'"{model}"' if has_weights else f'"{model}", checkpoint="FILE"'
     return [
-        f"{program} predict VIDEO --model {named} --device {device} --precision {precision}",
+        f"{program} predict VIDEO --model {named} --device {device} --precision {precision} "
+        f"--views-per-batch {setting.batch}",
         f"{program} test --cfg FILE DEVICE {device} TEST.PRECISION {precision} "
         f"TEST.BATCH_SIZE {setting.batch}",
         f'mvit_video.Predictor({arguments}, device="{device}", precision="{precision}", '
