@@ -25,6 +25,7 @@ from torch.nn import functional as F
 
 from mvit_video.models.architecture import THW
 from mvit_video.models.blocked import blocked_attention
+from mvit_video.models.capturing import is_captured
 from mvit_video.models.linear import has_fast_bfloat16
 from mvit_video.models.relative_columns import relative_columns
 from mvit_video.models.relative_positions import Vectors, key_indicators, relative_terms
@@ -123,9 +124,7 @@ def _by_blocks(
 
 
 def _prefers_blocks(q_BNAD: Tensor, vectors: Vectors) -> bool:
-    if torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export():
-        return False  # they want plain operators and no loops
-    if torch._C._get_tracing_state() is not None:
+    if is_captured():
         return False
     if q_BNAD.device.type == "cuda":
         return _padded_width(q_BNAD.shape[-1], vectors) > WIDEST_FUSED

@@ -10,11 +10,15 @@ the attention cheap and leaves that grid as it is.
 Letters: B clips, N tokens with the class token, C width, A attention heads, D = C / A head dim.
 """
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
 from mvit_video.models.architecture import THW, Architecture, BlockSpec
 from mvit_video.models.attend import Layout, attend, reference_attention
+from mvit_video.models.capturing import is_captured
+from mvit_video.models.linear import Linear, linear
 from mvit_video.models.pooling import build_pool, pool_tokens
 from mvit_video.models.relative_positions import relative_vectors
 
@@ -35,8 +39,8 @@ class MultiScaleAttention(nn.Module):
         self.residual_pooling = architecture.residual_pooling
         self.use_reference = False
 
-        self.qkv = nn.Linear(spec.dim_in, 3 * spec.att_dim, bias=architecture.qkv_bias)
-        self.proj = nn.Linear(spec.att_dim, spec.att_dim)
+        self.qkv = Linear(spec.dim_in, 3 * spec.att_dim, bias=architecture.qkv_bias)
+        self.proj = Linear(spec.att_dim, spec.att_dim)
         self.proj_drop = nn.Dropout(architecture.dropout_rate)
 
         self.pool_q, self.norm_q = _pool_and_norm(architecture, spec.head_dim, spec.kernel_q, spec.stride_q)
@@ -58,10 +62,10 @@ class MultiScaleAttention(nn.Module):
         Returns:
             (B, N', att_dim) tokens on the grid of the pooled queries, and that grid.
         """
-        q_BNC, k_BNC, v_BNC = self.qkv(x_BNC).chunk(3, dim=-1)
-        q_BNAD, grid_q = self._pool(q_BNC, grid, self.pool_q, self.norm_q)
-        k_BNAD, grid_k = self._pool(k_BNC, grid, self.pool_k, self.norm_k)
-        v_BNAD, _ = self._pool(v_BNC, grid, self.pool_v, self.norm_v)
+        parts = self._project(x_BNC)
+        q_BNAD, grid_q = self._pool(next(parts), grid, self.pool_q, self.norm_q)
+        k_BNAD, grid_k = self._pool(next(parts), grid, self.pool_k, self.norm_k)
+        v_BNAD, _ = self._pool(next(parts), grid, self.pool_v, self.norm_v)
 
         layout = Layout(grid_q, grid_k, self.has_class_token)
         tables = self.rel_pos_t, self.rel_pos_h, self.rel_pos_w
@@ -76,6 +80,13 @@ class MultiScaleAttention(nn.Module):
         )
         z_BNC = self.proj(z_BNAD.flatten(2))
         return self.proj_drop(z_BNC), grid_q
+
+    def _project(self, x_BNC: Tensor) -> Iterator[Tensor]:
+        """Queries, keys and values; on CPUs one after the other: slices of one tensor cost copies later."""
+        if is_captured() or x_BNC.device.type != "cpu":
+            return iter(self.qkv(x_BNC).chunk(3, dim=-1))
+        biases = (None, None, None) if self.qkv.bias is None else self.qkv.bias.chunk(3)
+        return map(linear, (x_BNC, x_BNC, x_BNC), self.qkv.weight.chunk(3), biases)
 
     def _pool(
         self, x_BNC: Tensor, grid: THW, pool: nn.Module | None, norm: nn.Module | None

@@ -54,9 +54,9 @@ def widens(x: Tensor) -> bool:
 
     Compiled and exported models never do: what they are compiled for decides there.
     """
-    if x.device.type != "cpu" or has_fast_bfloat16() or x.dtype not in (torch.bfloat16, torch.float32):
+    if is_captured() or x.device.type != "cpu":
         return False
-    if is_captured():
+    if has_fast_bfloat16() or x.dtype not in (torch.bfloat16, torch.float32):
         return False
     if torch.is_autocast_enabled("cpu"):
         return torch.get_autocast_dtype("cpu") == torch.bfloat16
