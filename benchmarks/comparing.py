@@ -2,14 +2,14 @@
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from gpu import first_line, largest_batch, matrix_rate, profile
+from gpu import first_line, largest_batch, matrix_rate, profile, release
 from measuring import Timing, as_text, heading, in_fresh_process, table_head, table_row, take_turns
-from sides import MODELS, OURS, PRECISIONS, THEIRS, Job, agreement, extra_memory
+from sides import MODELS, PRECISIONS, THEIRS, Job, agreement, extra_memory
 
 from mvit_video.engine.machine import num_cpus
 from mvit_video.engine.peak_memory import PeakMemory
@@ -40,7 +40,9 @@ class Result:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of both scripts; what is not given depends on the device (see `complete`)."""
-    parser.add_argument("--models", nargs="+", choices=MODELS, help="default: s v1; on a GPU b s")
+    parser.add_argument(
+        "--models", nargs="+", choices=MODELS, help="default: s, and v1 in model.py; on a GPU b"
+    )
     parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, help="default: fp32 bf16; GPU: bf16")
     parser.add_argument("--batches", nargs="+", type=int, metavar="N", help="default: 1; on a GPU 16")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
@@ -107,22 +109,25 @@ def run_all(comparisons: Sequence[tuple[Sequence[Job], Job]], options: argparse.
     show(heading(options.device, options.threads, options.clock, options.rounds))
     rates = {p: matrix_rate(options.device, p) for p in options.precisions} if options.rate else {}
     for precision, rate in rates.items():
-        show(f"A square matrix product in {precision} runs at {rate / 1e12:.2f} TFLOP/s.")
+        show(f"A square matrix product in {precision} runs at {rate / 1e12:.3g} TFLOP/s.")
     show("\n" + table_head(TITLES))
     num_failed = 0
     for ours, other in comparisons:
         results = measure([*ours, other], options)
+        release(options.device)
         for job in ours:
             show(_row(job, other, results, rates))
         num_failed += sum(bool(result.problem) for result in results.values())
     show("")
+    plain = (replace(ours[0], precision="fp32", batch=1, compiled=False) for ours, _ in comparisons)
+    for job in dict.fromkeys(job for job in plain if job.model != "l"):
+        attempt(
+            f"{MODELS[job.model]}: logits with equal weights", lambda job=job: f"{agreement(job):.0e} apart"
+        )
     for ours, other in comparisons:
-        for job in (ours[0], other):
-            if other.side == THEIRS and job.side == OURS and not job.compiled:
-                show(
-                    f"{job.model}: logits differ by {agreement(job):.0e} of the largest, weights being equal."
-                )
-            _look_closer(job, options)
+        _look_closer(ours[0], options)
+        if other.side == THEIRS:
+            _look_closer(other, options)
     return 1 if num_failed else 0
 
 
@@ -171,6 +176,8 @@ def _row(job: Job, other: Job, results: dict[Job, Result], rates: dict[str, floa
     ours = "compiled" if job.compiled else "eager"
     if job.checkpointing:
         ours += f", checkpointing {'all' if job.checkpointing is True else job.checkpointing}"
+    if job.own_pooling:
+        ours += ", own pooling gradients"
     cells = [MODELS[job.model], job.precision, str(job.batch), ours]
     if mine.timing is None:
         return table_row([*cells, mine.problem, *["-"] * 6])
@@ -196,16 +203,20 @@ def _look_closer(job: Job, options: argparse.Namespace) -> None:
     """The largest batch and the profile of one job, where asked for."""
     title = f"{MODELS[job.model]} {job.precision} {job.side}{' compiled' if job.compiled else ''}"
     if options.largest_batch and not job.compiled:
-        batch, reason = largest_batch(replace(job, checkpointing=False), options.largest_batch)
-        show(f"{title}: largest batch {batch}; beyond: {reason}")
+        attempt(f"{title}: largest batch", lambda: largest_batch(job, options.largest_batch))
     if options.profile:
         kind = "training" if job.training else "inference"
         path = options.profile / f"{kind}_{title.replace(' ', '_')}_{job.batch}.txt"
-        try:
-            profile(job, path)
-            show(f"{title}: profile in {path}")
-        except Exception as error:  # the table stands without it
-            show(f"{title}: no profile: {first_line(error)}")
+        attempt(f"{title}: profile", lambda: profile(job, path))
+        release(options.device)
+
+
+def attempt(title: str, job: Callable[[], object]) -> None:
+    """Prints what comes of something that the table can do without."""
+    try:
+        show(f"{title}: {job()}")
+    except Exception as error:  # whatever compilers and drivers raise
+        show(f"{title}: failed: {first_line(error)}")
 
 
 def show(text: str) -> None:

@@ -41,25 +41,30 @@ def largest(fits: Callable[[int], bool], limit: int) -> int:
     return good
 
 
-def largest_batch(job: Job, limit: int) -> tuple[int, str]:
+def release(device: str) -> None:
+    """Gives back the GPU memory of models and compiled graphs that nobody holds any more."""
+    gc.collect()
+    if device == "cuda":
+        torch._dynamo.reset()
+        torch.cuda.empty_cache()
+
+
+def largest_batch(job: Job, limit: int) -> str:
     """The largest batch that runs, searched in a process of its own, and why a larger one does not."""
     return in_fresh_process(_largest_batch, job, limit)
 
 
-def _largest_batch(job: Job, limit: int) -> tuple[int, str]:
+def _largest_batch(job: Job, limit: int) -> str:
     reasons = [f"not tried beyond {limit}"]
 
     def fits(batch: int) -> bool:
         reason = _failure(replace(job, batch=batch))
-        gc.collect()
-        if job.device == "cuda":
-            torch.cuda.empty_cache()
+        release(job.device)
         if reason:
             reasons.append(reason)
         return not reason
 
-    found = largest(fits, limit)
-    return found, reasons[-1]
+    return f"{largest(fits, limit)}; beyond: {reasons[-1]}"
 
 
 def _failure(job: Job) -> str:
@@ -71,7 +76,7 @@ def _failure(job: Job) -> str:
     return ""
 
 
-def profile(job: Job, path: Path) -> None:
+def profile(job: Job, path: Path) -> Path:
     """Writes where the time of one run goes, operation by operation, longest first."""
     from torch.profiler import ProfilerActivity
     from torch.profiler import profile as watch
@@ -85,6 +90,7 @@ def profile(job: Job, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     table = seen.key_averages().table(sort_by=order, row_limit=60, max_name_column_width=90)
     path.write_text(f"{job}\n{table}\n", encoding="utf-8")
+    return path
 
 
 def first_line(error: BaseException) -> str:

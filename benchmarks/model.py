@@ -25,7 +25,7 @@ def main() -> int:
     )
     add_options(parser)
     options = parser.parse_args()
-    complete(options, ["s", "v1"], ["b", "s"])
+    complete(options, ["s", "v1"], ["b"])
     return run_all([([job], _other(job)) for job in jobs(options, training=False)], options)
 
 

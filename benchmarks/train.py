@@ -6,7 +6,7 @@
 
 A step is forward, cross entropy and backward in training mode, without an optimiser; gradients count as
 memory. Everything else is as in model.py. FLOPs are three times those of the forward pass, also where
-checkpointing does more.
+checkpointing does more. On a GPU a run with our own gradients of the pooling, which CPUs take, is added.
 """
 
 import argparse
@@ -29,13 +29,15 @@ def main() -> int:
         help="of ours: none, all, or blocks as MViT.set_activation_checkpointing takes them",
     )
     options = parser.parse_args()
-    complete(options, ["s"], ["b", "s"])
+    complete(options, ["s"], ["b"])
     words: dict[str, bool | str] = {"none": False, "all": True}
     ways = [words.get(word, word) for word in options.checkpointing]
-    comparisons = [
-        ([replace(job, checkpointing=way) for way in ways], replace(job, side=THEIRS))
-        for job in jobs(options, training=True)
-    ]
+    comparisons = []
+    for job in jobs(options, training=True):
+        ours = [replace(job, checkpointing=way) for way in ways]
+        if options.device == "cuda" and not job.compiled:
+            ours.append(replace(job, own_pooling=True))
+        comparisons.append((ours, replace(job, side=THEIRS)))
     return run_all(comparisons, options)
 
 
