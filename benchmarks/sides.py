@@ -59,7 +59,8 @@ class Job:
         torch.set_num_threads(self.threads)
         torch.manual_seed(0)
         model = self._model().train(self.training)
-        clips, labels = self._clips(), torch.arange(self.batch, device=self.device)
+        clips = self._clips()
+        labels = torch.arange(self.batch, device=self.device) % self.architecture.num_classes
 
         def forward() -> torch.Tensor:
             with self._autocast():
