@@ -1,8 +1,9 @@
 """Inference, side by side with torchvision's MViT: time, and memory beyond what the model occupies.
 
     python benchmarks/model.py
-    python benchmarks/model.py --models s b --precisions bf16 --batches 1 5
-    python benchmarks/model.py --models l --precisions bf16-weights --rounds 3
+    python benchmarks/model.py --models s --batches 5
+    python benchmarks/model.py --models b --precisions bf16
+    python benchmarks/model.py --models l --precisions bf16-weights
     python benchmarks/model.py --device cuda
 
 Random weights and clips; the largest difference of the logits, the weights being equal, is printed too.
