@@ -19,8 +19,9 @@ from mvit_video.models.architecture import THW, Architecture, BlockSpec
 from mvit_video.models.attend import Layout, attend, reference_attention
 from mvit_video.models.capturing import is_captured
 from mvit_video.models.linear import Linear, linear
-from mvit_video.models.pooling import build_pool, pool_tokens
+from mvit_video.models.pooling import Pool, PoolConv, build_pool, pool_tokens
 from mvit_video.models.relative_positions import relative_vectors
+from mvit_video.models.thinning import skips, thin_out
 
 NORM_EPS = 1e-6  # of every LayerNorm in every published model
 
@@ -62,10 +63,10 @@ class MultiScaleAttention(nn.Module):
         Returns:
             (B, N', att_dim) tokens on the grid of the pooled queries, and that grid.
         """
-        parts = self._project(x_BNC)
+        parts, grid_kv = self._project(x_BNC, grid)
         q_BNAD, grid_q = self._pool(next(parts), grid, self.pool_q, self.norm_q)
-        k_BNAD, grid_k = self._pool(next(parts), grid, self.pool_k, self.norm_k)
-        v_BNAD, _ = self._pool(next(parts), grid, self.pool_v, self.norm_v)
+        k_BNAD, grid_k = self._pool(next(parts), grid_kv, _pool_for(grid, grid_kv, self.pool_k), self.norm_k)
+        v_BNAD, _ = self._pool(next(parts), grid_kv, _pool_for(grid, grid_kv, self.pool_v), self.norm_v)
 
         layout = Layout(grid_q, grid_k, self.has_class_token)
         tables = self.rel_pos_t, self.rel_pos_h, self.rel_pos_w
@@ -81,15 +82,23 @@ class MultiScaleAttention(nn.Module):
         z_BNC = self.proj(z_BNAD.flatten(2))
         return self.proj_drop(z_BNC), grid_q
 
-    def _project(self, x_BNC: Tensor) -> Iterator[Tensor]:
-        """Queries, keys and values; on CPUs one after the other: slices of one tensor cost copies later."""
+    def _project(self, x_BNC: Tensor, grid: THW) -> tuple[Iterator[Tensor], THW]:
+        """Queries, keys and values, and the grid of the last two.
+
+        On CPUs they are made one after the other, as slices of one tensor cost copies later; keys and values
+        only of the tokens that their pooling reads.
+        """
         if is_captured() or x_BNC.device.type != "cpu":
-            return iter(self.qkv(x_BNC).chunk(3, dim=-1))
+            return iter(self.qkv(x_BNC).chunk(3, dim=-1)), grid
+        read_BMC, grid_kv = x_BNC, grid
+        if isinstance(self.pool_k, PoolConv) and skips(self.pool_k.kernel, self.pool_k.stride):
+            kernel, stride = self.pool_k.kernel, self.pool_k.stride
+            read_BMC, grid_kv = thin_out(x_BNC, grid, kernel, stride, self.has_class_token)
         biases = (None, None, None) if self.qkv.bias is None else self.qkv.bias.chunk(3)
-        return map(linear, (x_BNC, x_BNC, x_BNC), self.qkv.weight.chunk(3), biases)
+        return map(linear, (x_BNC, read_BMC, read_BMC), self.qkv.weight.chunk(3), biases), grid_kv
 
     def _pool(
-        self, x_BNC: Tensor, grid: THW, pool: nn.Module | None, norm: nn.Module | None
+        self, x_BNC: Tensor, grid: THW, pool: Pool | None, norm: nn.Module | None
     ) -> tuple[Tensor, THW]:
         """Pool on the grid, split into heads, then norm within each head (the class token too)."""
         if pool is not None:
@@ -98,6 +107,11 @@ class MultiScaleAttention(nn.Module):
         if norm is not None:
             x_BNAD = norm(x_BNAD).to(x_BNAD.dtype)  # autocast norms in float32 on GPUs
         return x_BNAD, grid
+
+
+def _pool_for(grid: THW, grid_kv: THW, pool: nn.Module | None) -> Pool | None:
+    """The pooling of keys or values: of a whole grid, or of what was left of it."""
+    return pool.thinned if isinstance(pool, PoolConv) and grid_kv != grid else pool
 
 
 def _pool_and_norm(

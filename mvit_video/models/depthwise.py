@@ -7,8 +7,7 @@ On CPUs torch's own gradients of it take 35 to 130 times as long as the convolut
 - the input's gradient is a convolution again: of the output's gradient, spread out by the stride, with the
   kernel turned round;
 - the weight's gradient is, for each of the kernel's kt frames, that of a 2D convolution over the frames which
-  this one meets: the 2D ones have a fast gradient;
-- where the stride exceeds the kernel, only the places that some tap reads are kept and worked on.
+  this one meets: the 2D ones have a fast gradient.
 
 bfloat16 and float16 are computed in float32, a clip at a time, and rounded once, where the processor has no
 instructions for them; the weight's gradient is summed in float32 anyhow.
@@ -63,10 +62,6 @@ class _DepthwiseConv3d(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x_BCTHW: Tensor, weight: Tensor, stride: THW) -> Tensor:
-        ctx.size, ctx.read = x_BCTHW.shape, _places_read(x_BCTHW.shape[3:], weight, stride)
-        if ctx.read is not None:
-            x_BCTHW = x_BCTHW.permute(0, 2, 3, 4, 1)[ctx.read].permute(0, 4, 1, 2, 3)
-            stride = (stride[0], min(stride[1], weight.shape[3]), min(stride[2], weight.shape[4]))
         x_BCTHW = x_BCTHW.contiguous(memory_format=torch.channels_last_3d)
         ctx.stride = stride
         ctx.save_for_backward(x_BCTHW, weight)
@@ -80,8 +75,6 @@ class _DepthwiseConv3d(torch.autograd.Function):
         grad_x, grad_weight = None, None
         if ctx.needs_input_grad[0]:
             grad_x = _input_gradient(grad_BCTHW, weight, x_BCTHW.shape, ctx.stride)
-            if ctx.read is not None:
-                grad_x = _spread(grad_x, ctx.size, ctx.read)
         if ctx.needs_input_grad[1]:
             grad_weight = _weight_gradient(grad_BCTHW, x_BCTHW, weight, ctx.stride)
         return grad_x, grad_weight, None
@@ -124,14 +117,6 @@ def _input_gradient(grad_BCTHW: Tensor, weight: Tensor, size: torch.Size, stride
     return _convolve(grad_BCTHW, weight.flip(2, 3, 4), ONES, (t, h, w))
 
 
-def _spread(grad_BCTHW: Tensor, size: torch.Size, places: tuple[Any, ...]) -> Tensor:
-    """The gradient of the places read among all places, which have none."""
-    batch, channels, *grid = size
-    whole_BTHWC = grad_BCTHW.new_zeros((batch, *grid, channels))
-    whole_BTHWC[places] = grad_BCTHW.permute(0, 2, 3, 4, 1)
-    return whole_BTHWC.permute(0, 4, 1, 2, 3)
-
-
 def _weight_gradient(grad_BCTHW: Tensor, x_BCTHW: Tensor, weight: Tensor, stride: THW) -> Tensor:
     """For each frame of the kernel, summed over the clips and the heads."""
     head_dim, _, kt, kh, kw = weight.shape
@@ -154,19 +139,6 @@ def _weight_gradient(grad_BCTHW: Tensor, x_BCTHW: Tensor, weight: Tensor, stride
                 groups=channels,
             )
     return torch.unflatten(total, 0, (-1, head_dim)).sum(0).to(weight.dtype)
-
-
-def _places_read(size: torch.Size, weight: Tensor, stride: THW) -> tuple[Any, ...] | None:
-    """Index into (B, T, H, W, C) of the rows and columns that some tap reads; None where no stride skips."""
-    if stride[1] <= weight.shape[3] and stride[2] <= weight.shape[4]:
-        return None
-    axes = []
-    for n, kernel, step in zip(size, weight.shape[3:], stride[1:], strict=True):
-        padding = kernel // 2
-        firsts = range(-padding, n + padding - kernel + 1, step)
-        read = [place for first in firsts for place in range(first, first + kernel) if 0 <= place < n]
-        axes.append(torch.tensor(read if step > kernel else range(n), device=weight.device))
-    return slice(None), slice(None), axes[0][:, None], axes[1]
 
 
 def _widens(x: Tensor) -> bool:

@@ -9,11 +9,16 @@ with padding p = k // 2. The class token takes no part: it is set aside and put 
 Letters: B clips, N tokens with the class token, L = T * H * W tokens without it, C width, D head dim.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
 from mvit_video.models.architecture import THW
 from mvit_video.models.depthwise import depthwise_conv3d
+from mvit_video.models.thinning import thinned_stride
+
+Pool = Callable[[Tensor], Tensor]  # (B, C, T, H, W) to the same, fewer
 
 
 class PoolConv(nn.Module):
@@ -36,6 +41,10 @@ class PoolConv(nn.Module):
         """Pool (B, heads * D, T, H, W)."""
         return depthwise_conv3d(x_BCTHW, self.weight, self.stride)
 
+    def thinned(self, x_BCTHW: Tensor) -> Tensor:
+        """Pool what `thin_out` has left of a grid."""
+        return depthwise_conv3d(x_BCTHW, self.weight, thinned_stride(self.kernel, self.stride))
+
     def extra_repr(self) -> str:
         """What printing the module says of it."""
         return f"head_dim={self.head_dim}, kernel={self.kernel}, stride={self.stride}"
@@ -56,7 +65,7 @@ def build_pool(mode: str, head_dim: int, kernel: THW, stride: THW) -> nn.Module:
     return nn.MaxPool3d(kernel, stride, padding)
 
 
-def pool_tokens(x_BNC: Tensor, grid: THW, pool: nn.Module, has_class_token: bool) -> tuple[Tensor, THW]:
+def pool_tokens(x_BNC: Tensor, grid: THW, pool: Pool, has_class_token: bool) -> tuple[Tensor, THW]:
     """Pool tokens on their grid; a class token at index 0 stays as it is.
 
     Args:
@@ -76,7 +85,7 @@ def pool_tokens(x_BNC: Tensor, grid: THW, pool: nn.Module, has_class_token: bool
     return torch.cat((class_B1C, pooled_BLC), dim=1), grid
 
 
-def _pool_patches(x_BLC: Tensor, grid: THW, pool: nn.Module) -> tuple[Tensor, THW]:
+def _pool_patches(x_BLC: Tensor, grid: THW, pool: Pool) -> tuple[Tensor, THW]:
     """Pool tokens that all have a place on the grid."""
     pooled_BCTHW = pool(torch.unflatten(x_BLC, 1, grid).permute(0, 4, 1, 2, 3))
     _, _, t, h, w = pooled_BCTHW.shape
