@@ -45,7 +45,10 @@ def trace(model: MViT, views: ViewPlan) -> ExportedProgram:
     )
     with _answering(model), torch.no_grad():
         return torch.export.export(
-            model, (clips_BCTHW,), dynamic_shapes={"x": {0: Dim(BATCH, min=1, max=_LARGEST_BATCH)}}
+            model,
+            (clips_BCTHW,),
+            dynamic_shapes={"x": {0: Dim(BATCH, min=1, max=_LARGEST_BATCH)}},
+            strict=False,
         )
 
 

@@ -146,6 +146,12 @@ def test_a_file_that_grows_too_large_is_an_error_of_one_line_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_command_line_has_these_formats():
+    from mvit_video.cli.export import _FORMATS
+
+    assert _FORMATS == FORMATS
+
+
 def test_every_video_model_is_known_to_the_command_line():
     from mvit_video.cli.export import _packaged
 
