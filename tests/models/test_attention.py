@@ -10,7 +10,7 @@ import torch
 from kit.tiny_models import TINY_V1, TINY_V2
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from mvit_video.models import ARCHITECTURES, MViT, attend, blocked
+from mvit_video.models import ARCHITECTURES, MViT, attend, blocked, relative_positions
 from mvit_video.models.attend import Layout
 from mvit_video.models.pooling import PoolConv
 from mvit_video.models.relative_positions import relative_vectors
@@ -268,3 +268,61 @@ def test_bfloat16_pooling_has_the_exact_gradients(frames):
     exact.weight.data.copy_(pool.weight)
     exact(x.double()).backward(seed.double())
     torch.testing.assert_close(pool.weight.grad.double(), exact.weight.grad, rtol=0.02, atol=0.3)
+
+
+@pytest.mark.parametrize("class_token", [0, 1])
+def test_blocks_in_bfloat16_round_only_what_goes_in_and_out(class_token):
+    inputs = tokens(13, class_token, "thw")
+    *halves, tables, layout = inputs
+    halves = [x.detach().bfloat16().requires_grad_() for x in halves]
+    tables = [x.detach().bfloat16().requires_grad_() for x in tables]
+    exact = [[x.detach().double().requires_grad_() for x in group] for group in (halves, tables)]
+    ours = with_gradients(attend._by_blocks, (*halves, tables, layout), True)
+    reference = with_gradients(attend.reference_attention, (*exact[0], exact[1], layout), True)
+    for got, expected in zip(ours, reference, strict=True):
+        assert got.dtype == torch.bfloat16
+        # A table's gradient is added up from the rounded ones of its vectors.
+        assert float((got.detach().double() - expected.detach()).abs().max()) < 0.02 * float(
+            expected.detach().abs().max()
+        )
+
+
+def test_what_inference_keeps_serves_training():
+    """Indices and indicators are made once; made in inference mode, autograd would refuse them."""
+    attend._indicators.cache_clear()
+    relative_positions._kept_index.cache_clear()
+    model, clip = random_model(TINY_V2), torch.randn(1, 3, 4, 32, 48)
+    with torch.inference_mode():
+        expected = model.eval()(clip)
+    logits = model(clip)
+    logits.sum().backward()
+    torch.testing.assert_close(logits, expected)
+    assert attend._indicators.cache_info().hits > 0
+    assert relative_positions._kept_index.cache_info().hits > 0
+    assert model.blocks[0].attn.rel_pos_h.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize("size", [(4, 32, 48), (6, 64, 32), (2, 96, 96)])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_any_size_and_number_of_clips_by_blocks(size, batch):
+    model = random_model(TINY_V2).eval()
+    clips = torch.randn(batch, 3, *size)
+    with torch.inference_mode():
+        together = model(clips)
+        model.use_reference_attention(True)
+        alone = torch.cat([model(clip[None]) for clip in clips])
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
+
+
+def test_gradients_of_each_clip_by_torch_func():
+    """Its transforms know nothing of gradients written by hand: they get plain operators."""
+    model, clips = random_model(TINY_V2).eval(), torch.randn(2, 3, 4, 32, 48)
+    parameters = {name: parameter.detach() for name, parameter in model.named_parameters()}
+
+    def loss(parameters, clip):
+        return torch.func.functional_call(model, parameters, (clip[None],)).logsumexp(dim=1).sum()
+
+    each = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0))(parameters, clips)
+    model(clips).logsumexp(dim=1).sum().backward()
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(each[name].sum(0), parameter.grad, atol=1e-4, rtol=1e-4)
