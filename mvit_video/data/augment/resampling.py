@@ -40,12 +40,28 @@ class Resampler:
     def __call__(self, frame_HWC: NDArray[np.uint8]) -> torch.Tensor:
         """The window of one picture: uint8 (H, W, 3)."""
         box = self.reads
-        return self.of_part(frame_HWC[box.top : box.top + box.height, box.left : box.left + box.width])
+        part_HWC = frame_HWC[box.top : box.top + box.height, box.left : box.left + box.width]
+        if isinstance(self._scale, _FixedPoint) and self._scale.may_run_on:
+            part_HWC = _unbroken(frame_HWC, box, part_HWC)
+        return self.of_part(part_HWC)
 
     def of_part(self, part_HWC: NDArray[np.uint8]) -> torch.Tensor:
         """The window, out of what is read of the picture alone: uint8 (H, W, 3)."""
         window = torch.from_numpy(part_HWC) if self._scale is None else self._scale(part_HWC)
         return window.flip(1) if self._flip else window
+
+
+def _unbroken(frame_HWC: NDArray[np.uint8], box: Box, part_HWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The part with its rows as long as the picture's, each running on into the next: contiguous uncopied.
+
+    The part as it is where its last row would run out of the picture.
+    """
+    width = frame_HWC.shape[1]
+    first = box.top * width + box.left
+    last = first + box.height * width
+    if not frame_HWC.flags.c_contiguous or last > frame_HWC.shape[0] * width:
+        return part_HWC
+    return frame_HWC.reshape(-1, 3)[first:last].reshape(box.height, width, 3)
 
 
 @cache
@@ -55,51 +71,62 @@ def _has_fixed_point() -> bool:
 
 
 class _Span(NamedTuple):
-    """What of an axis is read (``start`` to ``stop``), and which of the ``total`` positions made are kept."""
+    """What of an axis is read (``start`` to ``stop``), and which of the ``total`` positions made are kept.
+
+    ``is_inside``: no position kept looks beyond the axis, where the kernel would repeat its last pixel.
+    """
 
     start: int
     stop: int
     total: int
     kept: slice
+    factor: float
+    is_inside: bool
+
+    def made_of(self, length: int) -> int:
+        """How many positions to make: the kernel leaves an axis alone whose length does not change."""
+        return self.total + (self.total == length and self.factor != 1)
 
 
-def _span(size: int, scaled: int, first: int, count: int, *, whole: bool = False) -> _Span:
+def _span(size: int, scaled: int, first: int, count: int) -> _Span:
     """For ``count`` positions from ``first`` of ``size`` pixels scaled to ``scaled``.
 
     The kernel starts at a picture's edge, so a part begins where a scaled position falls on the edge of a
-    pixel; with enough positions to spare that none which is kept misses its neighbour on the left. A part
-    that begins at the edge anyway stays ``whole`` if asked to: rows that are not cut need not be copied.
+    pixel; with enough positions to spare that none which is kept misses its neighbour on the left.
     """
     step = scaled // math.gcd(size, scaled)
     spare = max(0, math.ceil(0.5 * scaled / size - 0.5))
     begin = max(0, first - spare) // step * step
-    start = begin * size // scaled
-    stop = min(size, math.floor((first + count - 0.5) * size / scaled - 0.5) + 2)
-    if whole and start == 0:
-        stop = size
-    total = first + count - begin
-    if total == stop - start and size != scaled:
-        total += 1  # the kernel leaves an axis alone whose length does not change
-    return _Span(start, stop, total, slice(first - begin, first - begin + count))
+    wanted = math.floor((first + count - 0.5) * size / scaled - 0.5) + 2
+    kept = slice(first - begin, first - begin + count)
+    return _Span(
+        begin * size // scaled, min(size, wanted), kept.stop, kept, scaled / size, is_inside=wanted <= size
+    )
 
 
 class _FixedPoint:
-    """torch's bilinear kernel for uint8 pictures."""
+    """torch's bilinear kernel for uint8 pictures.
+
+    Attributes:
+        may_run_on: Rows may be longer than what is read of them: what follows makes no difference.
+    """
 
     def __init__(self, placement: Placement) -> None:
         region, scaled, window = placement.region, placement.scaled, placement.window
         self.rows = _span(region.height, scaled[0], window.top, window.height)
-        self.columns = _span(region.width, scaled[1], window.left, window.width, whole=True)
-        self._factors = (scaled[0] / region.height, scaled[1] / region.width)
+        self.columns = _span(region.width, scaled[1], window.left, window.width)
+        self.may_run_on = self.columns.is_inside
 
     def __call__(self, part_HWC: NDArray[np.uint8]) -> torch.Tensor:
+        rows, columns = self.rows, self.columns
         # The batch axis is torch's: NumPy's has a stride of 0, which does not count as channels last.
         picture_1CHW = torch.from_numpy(np.ascontiguousarray(part_HWC))[None].permute(0, 3, 1, 2)
+        size = rows.made_of(part_HWC.shape[0]), columns.made_of(part_HWC.shape[1])
         # What F.interpolate calls; that would round the sizes down once more.
         scaled_1CHW = torch.ops.aten.upsample_bilinear2d(
-            picture_1CHW, (self.rows.total, self.columns.total), False, *self._factors
+            picture_1CHW, size, False, rows.factor, columns.factor
         )
-        window: torch.Tensor = scaled_1CHW[0].permute(1, 2, 0)[self.rows.kept, self.columns.kept]
+        window: torch.Tensor = scaled_1CHW[0].permute(1, 2, 0)[rows.kept, columns.kept]
         return window
 
 
