@@ -43,7 +43,7 @@ class Task:
     device: str
     threads: int
     precision: str
-    views_per_batch: int
+    views_per_batch: int | None
     crop: int
 
     @property
@@ -169,7 +169,7 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=num_cpus(), metavar="N", help="default: one per CPU")
     parser.add_argument("--clock", choices=("wall", "processor"), default="wall")
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="of ours")
-    parser.add_argument("--views-per-batch", type=int, default=4, metavar="N")
+    parser.add_argument("--views-per-batch", type=int, metavar="N", help="default: the predictor's own")
     parser.add_argument("--no-memory", action="store_true", help="time only")
     parser.add_argument("--crop", type=int, default=224, metavar="PIXELS", help="side of a clip (224)")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))

@@ -86,8 +86,7 @@ def add_parser(verbs: "argparse._SubParsersAction[Parser]") -> None:
         "--views-per-batch",
         metavar="N",
         type=int,
-        default=4,
-        help="views the model sees at a time, of several videos too (default: 4)",
+        help="views the model sees at a time, of several videos too (default: 1 on the CPU, else 8)",
     )
     looking.add_argument(
         "--readers",

@@ -43,7 +43,7 @@ def paths(folder):
 
 def make_predictor(folder, *, words=(), **options):
     config = load_config([folder / "colours.yaml"], list(words))
-    options = {"device": "cpu", "precision": "fp32"} | options
+    options = {"device": "cpu", "precision": "fp32", "views_per_batch": 4} | options
     return Predictor(config, checkpoint=folder / "weights.safetensors", **options)
 
 

@@ -264,7 +264,7 @@ def test_bad_files_and_bad_numbers(folder, predictor, config):
     with pytest.raises(ValueError, match="clips every inf seconds"):
         predictor(folder / "red.mp4", every_seconds=float("inf"))
     with pytest.raises(ValueError, match="top_k and views_per_batch are at least 1, got 0 and 4"):
-        Predictor(config, top_k=0)
+        Predictor(config, top_k=0, views_per_batch=4)
 
 
 def test_other_numbers_of_views_follow_the_official_rule_for_the_short_side():
