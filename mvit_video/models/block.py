@@ -89,13 +89,17 @@ class MultiScaleBlock(nn.Module):
 
     def _feed_forward(self, x_BNC: Tensor) -> Tensor:
         """The second half: the MLP. At inference it writes to `x_BNC`, a sum that nobody else has."""
+        skip = x_BNC
         if self.proj is None or self.widens_in_attention:
             if not (self.training or torch.is_grad_enabled()):
                 return add_mlp_branch(x_BNC, self.norm2, self.mlp)
-            skip = x_BNC
+            branch = mlp_branch(x_BNC, self.norm2, self.mlp)
         else:
-            skip = self.proj(self.norm2(x_BNC))
-        out_BNC: Tensor = skip + self.drop_path(mlp_branch(x_BNC, self.norm2, self.mlp))
+            normed = self.norm2(x_BNC)
+            skip = self.proj(normed)
+            pieces = runs_in_pieces(x_BNC, self.norm2, self.mlp)  # which norm each once more
+            branch = mlp_branch(x_BNC, self.norm2, self.mlp) if pieces else self.mlp(normed)
+        out_BNC: Tensor = skip + self.drop_path(branch)
         return out_BNC
 
     def _attend_and_feed_forward(self, x_BNC: Tensor, grid: THW) -> tuple[Tensor, THW]:
