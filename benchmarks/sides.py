@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from importlib import import_module
 
 import torch
 from torch.nn import functional as F
@@ -59,6 +60,8 @@ class Job:
         torch.set_num_threads(self.threads)
         torch.manual_seed(0)
         model = self._model().train(self.training)
+        if self.training:  # an optimiser loads this, 150 MB of code; without one, checkpointing would
+            import_module("torch._dynamo")
         clips = self._clips()
         labels = torch.arange(self.batch, device=self.device) % self.architecture.num_classes
 

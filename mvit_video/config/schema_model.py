@@ -1,18 +1,27 @@
 """MODEL and MVIT: which network, by its name or by its numbers."""
 
-from typing import Literal
+import re
+from typing import Annotated, Literal
 
 from mvit_video.config.section import (
     THW,
     BlockFactor,
     BlockStride,
     Count,
+    Expected,
     NonNegative,
     PaddingTHW,
     Positive,
     Section,
     Share,
+    checked,
 )
+
+CheckpointedBlocks = Annotated[
+    str,
+    checked(lambda text: re.fullmatch(r"all|stages:\d+(,\d+)*|every:[1-9]\d*", text) is not None),
+    Expected("all, stages:1,2 or every:2"),
+]
 
 
 class Model(Section):
@@ -38,7 +47,11 @@ class Model(Section):
     """Training loss; soft_cross_entropy takes mixed labels, and without MIXUP equals cross_entropy."""
 
     act_checkpoint: bool = False
-    """Recompute each block's activations in the backward pass: less memory, more time, the same result."""
+    """Recompute activations of blocks in the backward pass: less memory, more time, the same result."""
+
+    act_checkpoint_blocks: CheckpointedBlocks = "all"
+    """Of which blocks, with ACT_CHECKPOINT: all, stages:1,2 (of these stages, from 1) or every:2 (of every
+    second block)."""
 
 
 class MViT(Section):

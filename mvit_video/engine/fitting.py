@@ -117,7 +117,11 @@ def _start(inputs: TrainInputs, *, fresh: bool) -> TrainState:
     """The state before the first step; weights to start from are loaded only if that step is to come."""
     config = inputs.config
     model = MViT(inputs.architecture)
-    model.set_activation_checkpointing(config.model.act_checkpoint)
+    if config.model.act_checkpoint:
+        try:
+            model.set_activation_checkpointing(config.model.act_checkpoint_blocks)
+        except ValueError as error:
+            raise RunError(f"MODEL.ACT_CHECKPOINT_BLOCKS: {error}") from error
     source = config.train.checkpoint_file_path or (config.model.name if config.model.name in ZOO else "")
     if source and fresh:
         _logger.info("%s", load_weights(model, source))

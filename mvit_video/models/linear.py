@@ -86,7 +86,7 @@ class _WidenedLinear(torch.autograd.Function):
             x = x.bfloat16()
         out = x.new_empty((*x.shape[:-1], weight_OI.shape[0]), dtype=torch.bfloat16)
         with torch.autocast("cpu", enabled=False):
-            _multiply(x.flatten(0, -2), weight_OI, bias_O, out.view(-1, out.shape[-1]))
+            _multiply(x.reshape(-1, x.shape[-1]), weight_OI, bias_O, out.view(-1, out.shape[-1]))
         ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, weight_OI)
         ctx.bias_dtype = None if bias_O is None else bias_O.dtype
         return out
@@ -95,14 +95,14 @@ class _WidenedLinear(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         x, weight_OI = ctx.saved_tensors
-        grad_LO = grad_out.flatten(0, -2)
+        grad_LO = grad_out.reshape(-1, grad_out.shape[-1])
         grad_x, grad_weight, grad_bias = None, None, None
         with torch.autocast("cpu", enabled=False):
             if ctx.needs_input_grad[0]:
                 grad_x = grad_out.new_empty((*grad_out.shape[:-1], weight_OI.shape[1]), dtype=ctx.input_dtype)
                 _multiply(grad_LO, weight_OI.t(), None, grad_x.view(-1, grad_x.shape[-1]))
             if ctx.needs_input_grad[1]:
-                grad_weight = _weight_gradient(grad_LO, x.flatten(0, -2)).to(weight_OI.dtype)
+                grad_weight = _weight_gradient(grad_LO, x.reshape(-1, x.shape[-1])).to(weight_OI.dtype)
             if ctx.needs_input_grad[2]:
                 grad_bias = grad_LO.sum(dim=0, dtype=torch.float32).to(ctx.bias_dtype)
         return grad_x, grad_weight, grad_bias

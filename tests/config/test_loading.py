@@ -142,6 +142,8 @@ def test_every_problem_is_told_at_once_in_order(write):
     ("word", "message"),
     [
         ("DATA.NUM_FRAMES=True", "found 'True', expected a whole number of at least 1"),
+        ("MODEL.ACT_CHECKPOINT_BLOCKS=1,2", "found '1,2', expected all, stages:1,2 or every:2"),
+        ("MODEL.ACT_CHECKPOINT_BLOCKS=every:0", "found 'every:0', expected all, stages:1,2 or every:2"),
         ("DATA.NUM_FRAMES=16.0", "found '16.0', expected a whole number of at least 1"),
         ("DATA.TARGET_FPS=True", "found 'True', expected a number above 0"),
         ("SOLVER.BASE_LR=1e999", "found '1e999', expected a number above 0"),

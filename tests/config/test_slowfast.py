@@ -15,6 +15,7 @@ OURS = {  # keys that SlowFast does not have
     *(
         "DEVICE",
         "MODEL.NAME",
+        "MODEL.ACT_CHECKPOINT_BLOCKS",
         "TRAIN.PRECISION",
         "TRAIN.MICRO_BATCH_SIZE",
         "TEST.PRECISION",

@@ -291,3 +291,20 @@ def test_weights_that_are_no_numbers_are_not_kept(tmp_path, videos, monkeypatch)
     with pytest.raises(RunError, match=r"is not finite after step 2 \(epoch 1\): training stops, the last"):
         train(tiny_config(tmp_path, *words, videos=videos))
     assert not list((tmp_path / "out").glob("checkpoints/*"))
+
+
+def test_activation_checkpointing_of_some_blocks_trains_the_same(tmp_path, videos):
+    words = ("SOLVER.MAX_EPOCH", 1, "MODEL.ACT_CHECKPOINT")
+    plain = train(tiny_config(tmp_path / "plain", *words, False, videos=videos))
+    chosen = ("MODEL.ACT_CHECKPOINT_BLOCKS", "stages:1")
+    checkpointed = train(tiny_config(tmp_path / "checkpointed", *words, True, *chosen, videos=videos))
+    losses = [[row["loss"] for row in run.rows if row["kind"] == "train"] for run in (plain, checkpointed)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+def test_a_stage_to_checkpoint_that_is_not_there_is_named(tmp_path, videos):
+    words = ("MODEL.ACT_CHECKPOINT", True, "MODEL.ACT_CHECKPOINT_BLOCKS", "stages:1,9")
+    with pytest.raises(
+        RunError, match=r"MODEL.ACT_CHECKPOINT_BLOCKS: .*names stage 9, this model has stages 1"
+    ):
+        train(tiny_config(tmp_path, *words, videos=videos))
