@@ -53,6 +53,7 @@ def write_onnx(program: ExportedProgram, path: Path, description: Description) -
         remove_unused_nodes(translated.model)
         translated.optimize()
         _name_the_batch(translated.model)
+        _forget_origins(translated.model)
         translated.model.producer_name = "mvit_video"
         translated.model.metadata_props.update(description.texts())
         translated.save(str(path), external_data=False)
@@ -105,6 +106,16 @@ def _name_the_batch(model: "ir.Model") -> None:
     for value in values:
         if value.shape is not None and any(str(size) == symbol for size in value.shape):
             value.shape = ir.Shape([BATCH if str(size) == symbol else size for size in value.shape])
+
+
+def _forget_origins(model: "ir.Model") -> None:
+    """Drop what the exporter noted about every operator: lines of code, with the paths of this machine."""
+    for node in model.graph:
+        node.metadata_props.clear()
+        for output in node.outputs:
+            output.metadata_props.clear()
+    for value in (*model.graph.inputs, *model.graph.initializers.values()):
+        value.metadata_props.clear()
 
 
 def require_onnx() -> None:

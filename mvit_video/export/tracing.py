@@ -44,12 +44,15 @@ def trace(model: MViT, views: ViewPlan) -> ExportedProgram:
         (2, architecture.in_channels, views.num_frames, size, size), dtype=weight.dtype, device=weight.device
     )
     with _answering(model), torch.no_grad():
-        return torch.export.export(
+        program = torch.export.export(
             model,
             (clips_BCTHW,),
             dynamic_shapes={"x": {0: Dim(BATCH, min=1, max=_LARGEST_BATCH)}},
             strict=False,
         )
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # lines of code, with the paths of this machine
+    return program
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import json
 import resource
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -72,6 +73,17 @@ def test_sizes_are_fixed_but_for_the_batch_and_names_are_ours(onnx_session):
     (given,), (answer,) = onnx_session.get_inputs(), onnx_session.get_outputs()
     assert (given.name, given.shape) == ("clips", ["batch", 3, 4, 32, 32])
     assert (answer.name, answer.shape) == ("logits", ["batch", CLASSES])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_no_file_tells_where_it_was_made(program, tmp_path, file_format):
+    path = tmp_path / "small.file"
+    write_program(program, path, DESCRIPTION, file_format)
+    content = path.read_bytes()
+    assert b"blocks.1.attn.qkv.weight" in content
+    assert b"attention.py" not in content
+    assert str(Path(onnx_file.__file__).parents[1]).encode() not in content
 
 
 @pytest.mark.slow
