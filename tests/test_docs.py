@@ -166,7 +166,17 @@ def test_parity_names_every_video_fixture_within_its_tolerance():
 
 
 def test_the_project_speaks_of_itself_alone():
-    folders = ("mvit_video", "configs", "docs", "data_lists", "tests", "tools", "benchmarks", "examples", ".ci")
+    folders = (
+        "mvit_video",
+        "configs",
+        "docs",
+        "data_lists",
+        "tests",
+        "tools",
+        "benchmarks",
+        "examples",
+        ".ci",
+    )
     files = [path for folder in folders for path in (ROOT / folder).rglob("*")]
     files += [path for path in ROOT.iterdir() if path.suffix in TEXT or path.name in ("Makefile", "LICENSE")]
     checked = 0

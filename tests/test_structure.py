@@ -9,7 +9,11 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = sorted((ROOT / "mvit_video").rglob("*.py"))
 EVERYTHING = [
     *PACKAGE,
-    *(path for folder in ("tools", "tests", "benchmarks", "examples") for path in (ROOT / folder).rglob("*.py")),
+    *(
+        path
+        for folder in ("tools", "tests", "benchmarks", "examples")
+        for path in (ROOT / folder).rglob("*.py")
+    ),
 ]
 LONGEST_FILE, LONGEST_FUNCTION = 400, 80  # lines
 NAMELESS = {"utils", "util", "misc", "common", "helpers", "helper"}
