@@ -14,6 +14,7 @@ from mvit_video.config.schema import KEYS, value_of
 
 SPECIAL = {
     "AUG.AA_TYPE": st.sampled_from(["", "rand", "rand-m7-n4-mstd0.5-inc1", "rand-m9-mstd0.5-inc1"]),
+    "MODEL.ACT_CHECKPOINT_BLOCKS": st.sampled_from(["all", "stages:1,2", "stages:4", "every:3"]),
     "TEST.SAVE_RESULTS_PATH": st.sampled_from(["", "x.csv", "'a'.json"]),
     "DATA.TRAIN_JITTER_SCALES": st.tuples(st.integers(1, 300), st.integers(300, 400)),
     "DATA.TRAIN_JITTER_SCALES_RELATIVE": st.sampled_from([(), (0.08, 1.0)]),
