@@ -2,13 +2,13 @@
 
 import contextlib
 import logging
-import os
 from contextlib import AbstractContextManager
 from typing import Literal, cast, get_args
 
 import torch
 
 from mvit_video.engine.errors import RunError
+from mvit_video.engine.machine import num_cpus
 from mvit_video.models.linear import has_fast_bfloat16
 
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -87,13 +87,11 @@ def grad_scaler(device: torch.device, precision: Precision) -> torch.amp.GradSca
 
 def cap_workers(num_workers: int) -> int:
     """The number of data workers: what was asked for, but no more than this process has CPUs."""
-    num_cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if num_workers <= num_cpus:
+    cpus = num_cpus()
+    if num_workers <= cpus:
         return num_workers
-    _logger.info(
-        "DATA_LOADER.NUM_WORKERS is %d, and there are %d CPUs: using %d", num_workers, num_cpus, num_cpus
-    )
-    return num_cpus
+    _logger.info("DATA_LOADER.NUM_WORKERS is %d, and there are %d CPUs: using %d", num_workers, cpus, cpus)
+    return cpus
 
 
 def describe_device(device: torch.device) -> str:

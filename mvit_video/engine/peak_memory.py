@@ -4,7 +4,6 @@ import ctypes
 import gc
 import re
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import torch
@@ -42,12 +41,7 @@ class PeakMemory:
             self._before = _kilobytes("VmRSS") if _reset_high_water_mark() else None
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._before is None:
             return
         if self.device.type == "cuda":

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from mvit_video.models.architecture import THW, Architecture, BlockSpec
 from mvit_video.models.attend import Layout, attend, reference_attention
 from mvit_video.models.capturing import is_captured
-from mvit_video.models.linear import Linear, linear
+from mvit_video.models.linear import Linear, is_plain, linear
 from mvit_video.models.pooling import Pool, PoolConv, build_pool, pool_tokens
 from mvit_video.models.relative_positions import relative_vectors
 from mvit_video.models.thinning import skips, thin_out
@@ -86,12 +86,13 @@ class MultiScaleAttention(nn.Module):
         """Queries, keys and values, and the grid of the last two.
 
         On CPUs they are made one after the other, as slices of one tensor cost copies later; keys and values
-        only of the tokens that their pooling reads.
+        only of the tokens that their pooling reads. Layers that were replaced or are watched get all tokens.
         """
-        if is_captured() or x_BNC.device.type != "cpu":
+        if is_captured() or x_BNC.device.type != "cpu" or not is_plain(self.qkv, Linear):
             return iter(self.qkv(x_BNC).chunk(3, dim=-1)), grid
         read_BMC, grid_kv = x_BNC, grid
-        if isinstance(self.pool_k, PoolConv) and skips(self.pool_k.kernel, self.pool_k.stride):
+        if _may_thin(self.pool_k) and _may_thin(self.pool_v):
+            assert isinstance(self.pool_k, PoolConv)
             kernel, stride = self.pool_k.kernel, self.pool_k.stride
             read_BMC, grid_kv = thin_out(x_BNC, grid, kernel, stride, self.has_class_token)
         biases = (None, None, None) if self.qkv.bias is None else self.qkv.bias.chunk(3)
@@ -107,6 +108,10 @@ class MultiScaleAttention(nn.Module):
         if norm is not None:
             x_BNAD = norm(x_BNAD).to(x_BNAD.dtype)  # autocast norms in float32 on GPUs
         return x_BNAD, grid
+
+
+def _may_thin(pool: nn.Module | None) -> bool:
+    return isinstance(pool, PoolConv) and is_plain(pool, PoolConv) and skips(pool.kernel, pool.stride)
 
 
 def _pool_for(grid: THW, grid_kv: THW, pool: nn.Module | None) -> Pool | None:

@@ -2,7 +2,7 @@
 
     y[o] = sum over taps k of  w[k] x[s o + k - p],        p = kernel // 2, channel by channel
 
-On CPUs torch's own gradients of it take 35 to 130 times as long as the convolution. Here
+On CPUs torch's own gradients of it take some thirty times as long as the convolution in float32. Here
 
 - the input's gradient is a convolution again: of the output's gradient, spread out by the stride, with the
   kernel turned round;

@@ -17,7 +17,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from mvit_video.models.capturing import is_captured
-from mvit_video.models.linear import Linear, widens
+from mvit_video.models.linear import Linear, is_plain, widens
 
 PIECE_ELEMENTS = 3 << 20  # of the hidden activation, on a CPU
 PIECE_ELEMENTS_ELSEWHERE = 1 << 27
@@ -92,16 +92,7 @@ def runs_in_pieces(x_BNC: Tensor, norm: nn.LayerNorm, mlp: Mlp) -> bool:
     if torch.is_grad_enabled() and (x_BNC.device.type != "cpu" or (mlp.training and mlp.drop.p > 0)):
         return False
     layers = ((norm, nn.LayerNorm), (mlp, Mlp), (mlp.fc1, Linear), (mlp.fc2, Linear))
-    return all(type(layer) is kind and not _has_hooks(layer) for layer, kind in layers)
-
-
-def _has_hooks(module: nn.Module) -> bool:
-    return bool(
-        module._forward_hooks
-        or module._forward_pre_hooks
-        or module._backward_hooks
-        or module._backward_pre_hooks
-    )
+    return all(is_plain(layer, kind) for layer, kind in layers)
 
 
 class _Parameters(NamedTuple):

@@ -1,10 +1,10 @@
 """Linear layers that a CPU without bfloat16 instructions computes in float32.
 
-Such a CPU multiplies bfloat16 matrices four times slower than float32 ones. So there the rows of a bfloat16
-product are widened, a piece that fits the cache at a time, multiplied in float32 and rounded once, at the
-end. Nothing whole is ever held in float32, the backward pass keeps bfloat16 tensors, and the result is at
-least as exact as that of a processor with such instructions, which also sums in float32. Elsewhere, and for
-every other dtype, this is torch's own product.
+Such a CPU multiplies bfloat16 matrices two to four times slower than float32 ones. So there the rows of a
+bfloat16 product are widened, a piece that fits the cache at a time, multiplied in float32 and rounded once,
+at the end. Nothing whole is ever held in float32, the backward pass keeps bfloat16 tensors, and the result is
+at least as exact as that of a processor with such instructions, which also sums in float32. Elsewhere, and
+for every other dtype, this is torch's own product.
 
 Letters: L rows (all leading axes as one), I features in, O features out.
 """
@@ -61,6 +61,15 @@ def widens(x: Tensor) -> bool:
     if torch.is_autocast_enabled("cpu"):
         return torch.get_autocast_dtype("cpu") == torch.bfloat16
     return x.dtype == torch.bfloat16
+
+
+def is_plain(layer: nn.Module, kind: type[nn.Module]) -> bool:
+    """Whether a layer is what this package built and nobody watches it: neither replaced nor with hooks.
+
+    Only then may its weights be used without calling it.
+    """
+    hooks = layer._forward_hooks, layer._forward_pre_hooks, layer._backward_hooks, layer._backward_pre_hooks
+    return type(layer) is kind and not any(hooks)
 
 
 @cache

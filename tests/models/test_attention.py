@@ -326,3 +326,30 @@ def test_gradients_of_each_clip_by_torch_func():
     model(clips).logsumexp(dim=1).sum().backward()
     for name, parameter in model.named_parameters():
         torch.testing.assert_close(each[name].sum(0), parameter.grad, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("numbers", [TINY_V1, TINY_V2], ids=["v1", "v2"])
+def test_projections_that_are_watched_or_replaced_count(numbers):
+    model = random_model(numbers).eval()
+    clip = torch.randn(1, 3, 8, 64, 64)
+    seen = []
+    with torch.inference_mode():
+        before = model(clip)
+        attention = model.blocks[0].attn
+        handle = attention.qkv.register_forward_hook(lambda _module, _args, out: seen.append(out.shape[-1]))
+        watched = model(clip)
+        handle.remove()
+        attention.qkv = torch.nn.Sequential(attention.qkv, torch.nn.Tanh())
+        replaced = model(clip)
+    assert seen == [attention.qkv[0].out_features]
+    torch.testing.assert_close(watched, before, atol=1e-4, rtol=1e-4)
+    assert not torch.allclose(replaced, before, atol=1e-2)
+
+
+@pytest.mark.parametrize("pool", ["pool_k", "pool_v"])
+def test_poolings_that_are_watched_see_the_whole_grid(pool):
+    model, seen = random_model(TINY_V2), []
+    module = getattr(model.blocks[0].attn, pool)
+    module.register_forward_hook(lambda _module, args, _out: seen.append(args[0].shape[2:]))
+    model(torch.randn(1, 3, 8, 64, 64))
+    assert seen == [(4, 16, 16)]

@@ -165,11 +165,12 @@ def _check(args: argparse.Namespace, videos: "VideoList", journal: "Journal", de
     """Decodes what is not known yet."""
     from mvit_video.data.checking.running import check_videos, left_to_check
     from mvit_video.engine.display import counting
+    from mvit_video.engine.machine import num_cpus
 
     paths = left_to_check([record.path for record in videos], journal)
     if len(paths) < len(videos):
         print(f"{len(videos) - len(paths)} of {len(videos)} are known from {journal.path}", file=sys.stderr)
-    workers = _num_cores() if args.workers is None else args.workers
+    workers = num_cpus() if args.workers is None else args.workers
     done = 0
     try:
         with counting("checking", len(paths)) as report:
@@ -183,10 +184,6 @@ def _check(args: argparse.Namespace, videos: "VideoList", journal: "Journal", de
     except KeyboardInterrupt:
         print(f"stopped with {len(paths) - done} videos left; the same command goes on", file=sys.stderr)
         raise
-
-
-def _num_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _print(report: "Report", report_file: str) -> None:
