@@ -12,7 +12,7 @@ from measuring import Timing, as_text, heading, in_fresh_process, table_head, ta
 from sides import MODELS, PRECISIONS, THEIRS, Job, agreement, extra_memory
 
 from mvit_video.engine.machine import num_cpus
-from mvit_video.engine.peak_memory import PeakMemory
+from mvit_video.engine.tuning.peak_memory import PeakMemory
 
 TITLES = [
     "model",

@@ -25,7 +25,7 @@ from torch import Tensor
 from mvit_video import Predictor, create_model, load_weights
 from mvit_video.data import VideoError, ViewPlan
 from mvit_video.engine.machine import num_cpus
-from mvit_video.engine.peak_memory import PeakMemory
+from mvit_video.engine.tuning.peak_memory import PeakMemory
 from mvit_video.models import architecture
 
 MODEL = "mvitv2_s_16x4"

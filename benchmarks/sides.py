@@ -8,7 +8,7 @@ from importlib import import_module
 import torch
 from torch.nn import functional as F
 
-from mvit_video.engine.peak_memory import PeakMemory
+from mvit_video.engine.tuning.peak_memory import PeakMemory
 from mvit_video.models import Architecture, MViT, architecture, count_flops, depthwise
 
 MODELS = {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mvit_video.cli.parsing import DEVICES, Parser, UsageError
 
 if TYPE_CHECKING:
-    from mvit_video.engine.trials import Trial, Workbench
+    from mvit_video.engine.tuning.trials import Trial, Workbench
 
 _DESCRIPTION = """Find the settings that run a model fastest on this machine: number format, threads, clips at
 a time, and if asked for torch.compile; in training also what activation checkpointing costs and saves.
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     from mvit_video.cli.settings_advice import advise
     from mvit_video.engine.device import choose_device
     from mvit_video.engine.machine import describe_machine
-    from mvit_video.engine.tuning import choices_of, tune
+    from mvit_video.engine.tuning.tuning import choices_of, tune
 
     device = choose_device(args.device)
     given = {"precision": args.precisions, "threads": args.threads, "batch": args.batches}
@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _workbench(args: argparse.Namespace, device: str) -> "Workbench":
-    from mvit_video.engine.trials import Workbench
+    from mvit_video.engine.tuning.trials import Workbench
     from mvit_video.models import MViT, architecture
     from mvit_video.weights import ZOO
 

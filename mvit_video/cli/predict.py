@@ -118,7 +118,7 @@ def run(args: argparse.Namespace) -> int:
         if config is None:
             raise UsageError("--print-config shows a configuration: give --cfg")
         return print_config(config)
-    from mvit_video.engine.display import counting
+    from mvit_video.engine.records.display import counting
     from mvit_video.inference.reports import check_folder, open_report
     from mvit_video.inference.videos import expand_inputs
 

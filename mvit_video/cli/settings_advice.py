@@ -1,8 +1,8 @@
 """What ``mvit-video benchmark`` found, as lines to read and to type."""
 
 from mvit_video.engine.machine import num_cpus
-from mvit_video.engine.trials import Setting
-from mvit_video.engine.tuning import Findings
+from mvit_video.engine.tuning.trials import Setting
+from mvit_video.engine.tuning.tuning import Findings
 
 
 def advise(findings: Findings, model: str, device: str, *, training: bool) -> list[str]:

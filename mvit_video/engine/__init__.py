@@ -9,25 +9,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mvit_video.engine.ensemble import ensemble_views
     from mvit_video.engine.errors import RunError
-    from mvit_video.engine.evaluation import ViewScorer, evaluate
-    from mvit_video.engine.fitting import TrainResult, train
-    from mvit_video.engine.results import TestResult
     from mvit_video.engine.runner import RunResult, run
-    from mvit_video.engine.testing import test
+    from mvit_video.engine.testing.ensemble import ensemble_views
+    from mvit_video.engine.testing.evaluation import ViewScorer, evaluate
+    from mvit_video.engine.testing.results import TestResult
+    from mvit_video.engine.testing.testing import test
+    from mvit_video.engine.training.fitting import TrainResult, train
 
 _HOMES = {
     "RunError": "errors",
     "RunResult": "runner",
-    "TestResult": "results",
-    "TrainResult": "fitting",
-    "ViewScorer": "evaluation",
-    "ensemble_views": "ensemble",
-    "evaluate": "evaluation",
+    "TestResult": "testing.results",
+    "TrainResult": "training.fitting",
+    "ViewScorer": "testing.evaluation",
+    "ensemble_views": "testing.ensemble",
+    "evaluate": "testing.evaluation",
     "run": "runner",
-    "test": "testing",
-    "train": "fitting",
+    "test": "testing.testing",
+    "train": "training.fitting",
 }
 
 __all__ = [

@@ -12,7 +12,7 @@ from mvit_video.api import load_weights
 from mvit_video.config import Config
 from mvit_video.data import VideoList, read_list
 from mvit_video.data.lists.content import read_names
-from mvit_video.engine.checkpoint import list_checkpoints
+from mvit_video.engine.checkpoints.files import list_checkpoints
 from mvit_video.engine.errors import RunError
 from mvit_video.engine.resolve import resolve_list
 from mvit_video.weights import (

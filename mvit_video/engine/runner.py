@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from mvit_video.config import Config
 from mvit_video.engine.errors import RunError
-from mvit_video.engine.fitting import TrainResult, fit
-from mvit_video.engine.preparation import prepare_training
-from mvit_video.engine.results import TestResult
-from mvit_video.engine.testing import TestInputs, prepare_test, test
+from mvit_video.engine.testing.results import TestResult
+from mvit_video.engine.testing.testing import TestInputs, prepare_test, test
+from mvit_video.engine.training.fitting import TrainResult, fit
+from mvit_video.engine.training.preparation import prepare_training
 
 
 @dataclass(frozen=True)

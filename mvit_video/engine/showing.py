@@ -15,7 +15,6 @@ from mvit_video.data.showing.rows import Names, denormalise, test_section, train
 from mvit_video.data.showing.sheet import Section, draw_sheet
 from mvit_video.engine.errors import RunError
 from mvit_video.engine.inputs import Split, read_class_names, read_split
-from mvit_video.engine.preparation import training_loader
 from mvit_video.engine.resolve import (
     resolve_architecture,
     resolve_decoding,
@@ -25,6 +24,7 @@ from mvit_video.engine.resolve import (
     resolve_statistics,
     resolve_views,
 )
+from mvit_video.engine.training.preparation import training_loader
 
 _ANY_LABEL = 2**31 - 1
 

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from mvit_video.config import Config
 from mvit_video.data import Decoding, VideoError, ViewPlan
 from mvit_video.engine.device import choose_device, choose_precision, describe_device
-from mvit_video.engine.ensemble import EnsembleMethod, ensemble_views
-from mvit_video.engine.evaluation import ViewScorer, score_views
+from mvit_video.engine.testing.ensemble import EnsembleMethod, ensemble_views
+from mvit_video.engine.testing.evaluation import ViewScorer, score_views
 from mvit_video.inference.reading import Clips, End, Source, VideoFeed
 from mvit_video.inference.results import ClassScore, ClipPrediction, Prediction
 from mvit_video.inference.sources import Recogniser, recogniser_of

@@ -15,7 +15,6 @@ from torch import nn
 
 from mvit_video.config import Config, ConfigError, load_config
 from mvit_video.data import Decoding, ViewPlan
-from mvit_video.engine.ensemble import EnsembleMethod
 from mvit_video.engine.errors import RunError
 from mvit_video.engine.inputs import find_weights, load_first, read_class_names
 from mvit_video.engine.resolve import (
@@ -24,6 +23,7 @@ from mvit_video.engine.resolve import (
     resolve_statistics,
     resolve_views,
 )
+from mvit_video.engine.testing.ensemble import EnsembleMethod
 from mvit_video.models import ARCHITECTURES, MViT, architecture
 from mvit_video.weights import (
     ZOO,

@@ -9,8 +9,8 @@ import torch
 from mvit_video.cli import build_parser, main
 from mvit_video.cli.settings_advice import advise
 from mvit_video.engine.machine import num_cpus
-from mvit_video.engine.trials import Gain, Setting, Trial
-from mvit_video.engine.tuning import Findings
+from mvit_video.engine.tuning.trials import Gain, Setting, Trial
+from mvit_video.engine.tuning.tuning import Findings
 
 TINY = ["--clip", "2x32", "--seconds", "0", "--threads", "1"]
 

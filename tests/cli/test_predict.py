@@ -266,7 +266,7 @@ def test_nothing_that_is_there_is_said_before_weights_are_fetched(tmp_path, monk
 
 def test_a_long_list_into_a_file_says_how_far_it_is(predict, monkeypatch):
     seconds = iter(range(0, 10_000, 31))
-    monkeypatch.setattr("mvit_video.engine.display.time.monotonic", lambda: next(seconds))
+    monkeypatch.setattr("mvit_video.engine.records.display.time.monotonic", lambda: next(seconds))
     status, _, err = predict("list.csv", "--output", "answers.csv")
     assert status == 0
     assert "predicting: 1 of 2" in err

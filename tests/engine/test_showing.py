@@ -4,8 +4,8 @@ from kit.tiny_runs import tiny_config, write_videos
 from mvit_video.data import finish_batch, soft_targets
 from mvit_video.data.showing.rows import Names, denormalise, train_sections
 from mvit_video.data.showing.sheet import draw_sheet
-from mvit_video.engine.preparation import prepare_training
 from mvit_video.engine.showing import Shown, show
+from mvit_video.engine.training.preparation import prepare_training
 
 BELOW_THE_TITLE = 43  # pixels
 

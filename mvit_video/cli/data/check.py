@@ -164,8 +164,8 @@ def _read_list(args: argparse.Namespace) -> "VideoList":
 def _check(args: argparse.Namespace, videos: "VideoList", journal: "Journal", decoding: "Decoding") -> None:
     """Decodes what is not known yet."""
     from mvit_video.data.checking.running import check_videos, left_to_check
-    from mvit_video.engine.display import counting
     from mvit_video.engine.machine import num_cpus
+    from mvit_video.engine.records.display import counting
 
     paths = left_to_check([record.path for record in videos], journal)
     if len(paths) < len(videos):

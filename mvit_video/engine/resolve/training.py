@@ -3,7 +3,7 @@
 from typing import Any
 
 from mvit_video.config import Config, ConfigError, Problem
-from mvit_video.engine.schedule import Schedule
+from mvit_video.engine.optimising.schedule import Schedule
 
 _NO_PUBLISHED_RECIPE = ("mvitv1_b_32x3", "mvitv1_b_64x3", "mvitv2_l_40x3")  # on Kinetics-400
 

@@ -1,0 +1,1 @@
+"""How weights change: the optimiser, its parameter groups, the learning rate."""

@@ -1,0 +1,1 @@
+"""What a run says: its log files, and what a person sees on the way."""

@@ -1,0 +1,1 @@
+"""A test run: videos over several views, and what was found."""

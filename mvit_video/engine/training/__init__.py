@@ -1,0 +1,1 @@
+"""A training run: what it needs, its epochs and steps."""
