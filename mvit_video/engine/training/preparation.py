@@ -28,7 +28,7 @@ from mvit_video.engine.resolve import (
     resolve_train_sampling,
     resolve_transform,
 )
-from mvit_video.engine.training.loop import TrainPlan
+from mvit_video.engine.training.step import TrainPlan
 from mvit_video.models import Architecture
 
 _logger = logging.getLogger("mvit_video.engine")

@@ -272,7 +272,7 @@ def test_half_precision_trains_on_the_cpu_too(tmp_path, videos, precision):
 
 def test_float16_gradients_that_overflow_cost_a_step_and_not_the_run(tmp_path, videos, monkeypatch):
     huge = torch.amp.GradScaler("cpu", init_scale=2.0**40)
-    monkeypatch.setattr("mvit_video.engine.training.fitting.grad_scaler", lambda device, precision: huge)
+    monkeypatch.setattr("mvit_video.engine.training.starting.grad_scaler", lambda device, precision: huge)
     words = ("TRAIN.PRECISION", "fp16", "SOLVER.CLIP_GRAD_L2NORM", 1.0, "DATA.NUM_FRAMES", 8)
     result = train(tiny_config(tmp_path, *words, "SOLVER.MAX_EPOCH", 1, videos=videos))
     assert huge.get_scale() == 2.0**38  # both steps overflowed, and were left out

@@ -14,7 +14,8 @@ from mvit_video.data.augment.placements import Box
 from mvit_video.engine.device import grad_scaler
 from mvit_video.engine.optimising.schedule import Schedule
 from mvit_video.engine.resolve import resolve_architecture
-from mvit_video.engine.training.loop import TrainPlan, TrainState, train_step
+from mvit_video.engine.training.state import TrainState
+from mvit_video.engine.training.step import TrainPlan, train_step
 from mvit_video.models import MViT
 
 CPU = torch.device("cpu")

@@ -1,0 +1,107 @@
+"""One optimiser step. Axes: clips (B, 3, T, H, W) uint8, logits (B, K)."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mvit_video.data import Batch, finish_batch, soft_targets
+from mvit_video.engine.device import Precision, autocast
+from mvit_video.engine.optimising.optimiser import clip_gradients
+from mvit_video.engine.optimising.schedule import Schedule
+from mvit_video.engine.randomness import seed_step
+from mvit_video.engine.training.state import TrainState
+
+
+@dataclass(frozen=True)
+class TrainPlan:
+    """What a training step needs to know, as plain numbers.
+
+    Attributes:
+        schedule: the learning rate by fractional epoch.
+        global_batch: clips behind one optimiser step; the loss is their mean.
+        num_passes: the loader's batches that make up a step, one forward and backward pass each.
+        precision: of the forward pass.
+        mean: per channel, of values in 0-1.
+        std: likewise.
+        clip_value: SOLVER.CLIP_GRAD_VAL.
+        clip_l2_norm: SOLVER.CLIP_GRAD_L2NORM.
+        num_classes: the model's.
+        smoothing: share of each label that is spread over all classes.
+        num_videos: of the training list.
+        bad_videos_limit: share of them that may be unreadable in one epoch: DATA.BAD_VIDEOS_LIMIT.
+        seed: dropout and drop path are drawn from (seed, step, pass).
+        log_period: steps between two rows of the log; the last step of an epoch has one too.
+    """
+
+    schedule: Schedule
+    global_batch: int
+    num_passes: int
+    precision: Precision
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    clip_value: float | None
+    clip_l2_norm: float | None
+    num_classes: int
+    smoothing: float
+    num_videos: int
+    bad_videos_limit: float
+    seed: int
+    log_period: int
+
+
+def train_step(state: TrainState, batches: Iterable[Batch], plan: TrainPlan) -> tuple[float, float | None]:
+    """One optimiser step on the mean loss over the global batch, whatever the sizes of its passes.
+
+    Args:
+        state: is changed, unless the loss is not finite.
+        batches: the passes, together ``plan.global_batch`` clips.
+        plan: the numbers.
+
+    Returns:
+        The loss, and the gradients' joint norm before clipping where it is known.
+    """
+    state.optimiser.zero_grad(set_to_none=True)
+    total = torch.zeros((), device=state.device)
+    for part, batch in enumerate(batches):
+        seed_step(plan.seed, state.step, part)
+        clips, targets = _finish(batch, plan, state.device)
+        with autocast(state.device, plan.precision):
+            logits = state.model(clips)
+        # A sum over the pass divided by the global batch: passes of any size add up to the mean.
+        loss = F.cross_entropy(logits.float(), targets, reduction="sum") / plan.global_batch
+        torch.autograd.backward(state.scaler.scale(loss))
+        total += loss.detach()
+    value = float(total)
+    if not math.isfinite(value):
+        return value, None
+    state.scaler.unscale_(state.optimiser)
+    grad_norm = clip_gradients(
+        state.model.parameters(), max_value=plan.clip_value, max_l2_norm=plan.clip_l2_norm
+    )
+    state.scaler.step(state.optimiser)
+    state.scaler.update()
+    return value, grad_norm
+
+
+def _finish(batch: Batch, plan: TrainPlan, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Clips (B, 3, T, S, S) as the model takes them, and how much each class (B, K) is asked for."""
+    clips = finish_batch(
+        batch.clips.to(device, non_blocking=True),
+        mean=plan.mean,
+        std=plan.std,
+        erasures=batch.erasures,
+        mixes=batch.mixes,
+        group_size=batch.group_size,
+    )
+    targets = soft_targets(
+        batch.labels.to(device, non_blocking=True),
+        plan.num_classes,
+        smoothing=plan.smoothing,
+        mixes=batch.mixes,
+        group_size=batch.group_size,
+    )
+    return clips, targets

@@ -1,0 +1,49 @@
+"""Evaluations between epochs."""
+
+import logging
+
+from mvit_video.engine.device import choose_precision
+from mvit_video.engine.records.display import counting
+from mvit_video.engine.records.logs import RunLog
+from mvit_video.engine.resolve import resolve_statistics, resolve_test_batch
+from mvit_video.engine.testing.evaluation import ViewScorer, evaluate
+from mvit_video.engine.training.preparation import TrainInputs
+from mvit_video.engine.training.state import TrainState
+
+_logger = logging.getLogger("mvit_video.engine")
+
+
+def validate(inputs: TrainInputs, state: TrainState, log: RunLog) -> None:
+    """Score one centre view of each video of the val list, if there is one, and write a row of kind "val"."""
+    if inputs.validation is None:
+        return
+    config = inputs.config
+    mean, std = resolve_statistics(config)
+    scorer = ViewScorer(
+        state.model,
+        mean=mean,
+        std=std,
+        device=inputs.device,
+        precision=choose_precision(config.test.precision, inputs.device, training=False),
+        views_per_batch=resolve_test_batch(config),
+        method=config.data.ensemble_method,
+    )
+    with counting("evaluating", len(inputs.validation), live=False) as progress:
+        result = evaluate(
+            scorer,
+            inputs.validation,
+            num_workers=inputs.num_workers,
+            timeout_seconds=config.data.timeout_seconds,
+            progress=progress,
+        )
+    log.write(
+        "val",
+        step=state.step,
+        epoch=float(state.epoch),
+        top1=result.top1,
+        top5=result.top5,
+        num_videos=result.num_videos,
+        num_unreadable=len(result.unreadable),
+        num_damaged=len(result.damaged),
+    )
+    _logger.info("epoch %d, one centre view of each val video: %s", state.epoch, result)
