@@ -66,13 +66,20 @@ class Train(Section):
     """No effect: CHECKPOINT_FILE_PATH always gives the weights alone, and AUTO_RESUME continues a run."""
 
     checkpoint_inflate: bool = False
-    """Start from image weights, repeated over time and divided by its length."""
+    """CHECKPOINT_FILE_PATH holds image weights: kernels are repeated over time and divided by its length."""
 
     checkpoint_in_init: bool = False
-    """Start from image weights, repeated over time."""
+    """CHECKPOINT_FILE_PATH holds image weights: kernels are repeated over time, and not divided."""
+
+    ema_decay: Share = 0.0
+    """Keep an average of the weights over the steps, which forgets by this factor a step (0.9999, say) and
+    is evaluated and saved beside them; 0: none."""
+
+    eval_at_start: bool = False
+    """Evaluate once before the first step."""
 
     kill_loss_explosion_factor: NonNegative = 0.0
-    """Stop when the loss exceeds its recent mean by this factor; 0: never."""
+    """Stop when a step's loss is more than this many times the mean of the five before it; 0: never."""
 
 
 class Aug(Section):
@@ -138,11 +145,15 @@ class Solver(Section):
     """
 
     base_lr: Positive = 0.1
-    """Learning rate at the top of the schedule, for a batch of one node."""
+    """Learning rate at the top of the schedule: for the batch of one node, or for BASE_LR_BATCH_SIZE."""
 
     base_lr_scale_num_shards: bool = True
     """Multiply BASE_LR, WARMUP_START_LR and COSINE_END_LR by NUM_SHARDS. SlowFast's default is False, but
     every MViT recipe of its sets True; with one node it makes no difference."""
+
+    base_lr_batch_size: Count | None = None
+    """Videos of one optimiser step that BASE_LR, WARMUP_START_LR and COSINE_END_LR are given for: they grow
+    in proportion with the videos of a step on all nodes. Instead of BASE_LR_SCALE_NUM_SHARDS. None: not so."""
 
     lr_policy: str = "cosine"
     """Shape of the schedule; cosine is the one there is."""
@@ -210,6 +221,9 @@ class Test(Section):
     checkpoint_file_path: str = ""
     """Weights to test: a path, a URL or a name such as mvitv2_s_16x4.k400. Empty: the last checkpoint of
     OUTPUT_DIR, then TRAIN.CHECKPOINT_FILE_PATH."""
+
+    use_ema: bool = False
+    """Test the averaged weights of a checkpoint of ours (TRAIN.EMA_DECAY), rather than the last ones."""
 
     num_ensemble_views: Count = 10
     """Clips along each video."""

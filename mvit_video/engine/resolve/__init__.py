@@ -17,13 +17,19 @@ from mvit_video.engine.resolve.clips import (
     resolve_train_sampling,
     resolve_views,
 )
-from mvit_video.engine.resolve.training import check_trainable, has_schedule, resolve_schedule
+from mvit_video.engine.resolve.training import (
+    check_trainable,
+    has_schedule,
+    learning_rate_scale,
+    resolve_schedule,
+)
 from mvit_video.engine.resolve.videos import resolve_decoding, resolve_list
 
 __all__ = [
     "BatchPlan",
     "check_trainable",
     "has_schedule",
+    "learning_rate_scale",
     "resolve_architecture",
     "resolve_batch",
     "resolve_centre_view",

@@ -9,15 +9,15 @@ _NO_PUBLISHED_RECIPE = ("mvitv1_b_32x3", "mvitv1_b_64x3", "mvitv2_l_40x3")  # on
 
 
 def resolve_schedule(config: Config) -> Schedule:
-    """The learning rate over the epochs, all three rates scaled by NUM_SHARDS unless that is switched off.
+    """The learning rate over the epochs, all three rates scaled by :func:`learning_rate_scale`.
 
     Raises:
-        ConfigError: When the warm-up is longer than the training.
+        ConfigError: When the warm-up is longer than the training, or two rules would scale the rates.
 
     Source: SlowFast, slowfast/config/defaults.py, assert_and_infer_cfg.
     """
     solver = config.solver
-    scale = config.num_shards if solver.base_lr_scale_num_shards else 1
+    scale, _ = learning_rate_scale(config)
     try:
         return Schedule(
             base_lr=solver.base_lr * scale,
@@ -31,48 +31,76 @@ def resolve_schedule(config: Config) -> Schedule:
         raise ConfigError(str(error)) from error
 
 
+def learning_rate_scale(config: Config) -> tuple[float, str]:
+    """The factor on all three rates, and the rule that it follows, in words.
+
+    By SlowFast's rule that is NUM_SHARDS, the number of nodes, whose batches add up. With
+    SOLVER.BASE_LR_BATCH_SIZE it is the videos of a step on all nodes over that number.
+
+    Raises:
+        ConfigError: When both rules are asked for.
+    """
+    solver = config.solver
+    reference, by_nodes = solver.base_lr_batch_size, solver.base_lr_scale_num_shards
+    if reference is None:
+        if not by_nodes:
+            return 1.0, "as given"
+        return float(config.num_shards), f"times {config.num_shards}, NUM_SHARDS"
+    if by_nodes and "base_lr_scale_num_shards" in solver.model_fields_set:
+        raise ConfigError(
+            f"SOLVER.BASE_LR_BATCH_SIZE is {reference} and SOLVER.BASE_LR_SCALE_NUM_SHARDS is True: the "
+            "learning rate follows one rule; set SOLVER.BASE_LR_SCALE_NUM_SHARDS False for the first, or "
+            "SOLVER.BASE_LR_BATCH_SIZE None for the second"
+        )
+    videos = config.train.batch_size * config.num_shards
+    return videos / reference, f"times {videos}/{reference}, videos a step over SOLVER.BASE_LR_BATCH_SIZE"
+
+
 def check_trainable(config: Config) -> None:
-    """Refuse to train with what does not exist yet, or without a schedule. Testing is not concerned.
+    """Refuse to train with what does not exist, or without a schedule. Testing is not concerned.
 
     Raises:
         ConfigError: Names each key, its value, and the value that switches the feature off.
     """
-    solver, train = config.solver, config.train
+    solver = config.solver
     features: tuple[tuple[bool, str, Any, Any, str], ...] = (
         (
-            solver.layer_decay != 1,
-            "SOLVER.LAYER_DECAY",
-            solver.layer_decay,
-            1.0,
-            "layer-wise learning rate decay",
+            solver.lars_on,
+            "SOLVER.LARS_ON",
+            True,
+            False,
+            "LARS is for batches of thousands with SGD, and no recipe of MViT uses it",
         ),
-        (solver.lars_on, "SOLVER.LARS_ON", True, False, "LARS"),
         (
             solver.lr_policy != "cosine",
             "SOLVER.LR_POLICY",
             solver.lr_policy,
             "cosine",
-            "another learning rate policy",
+            "every recipe of MViT uses the cosine",
         ),
-        (train.checkpoint_inflate, "TRAIN.CHECKPOINT_INFLATE", True, False, "starting from image weights"),
-        (train.checkpoint_in_init, "TRAIN.CHECKPOINT_IN_INIT", True, False, "starting from image weights"),
-        (
-            train.kill_loss_explosion_factor > 0,
-            "TRAIN.KILL_LOSS_EXPLOSION_FACTOR",
-            train.kill_loss_explosion_factor,
-            0.0,
-            "stopping when the loss explodes",
-        ),
-        (config.num_shards > 1, "NUM_SHARDS", config.num_shards, 1, "training on several nodes"),
     )
     problems = [
-        Problem(None, f"{key} is {value!r}: training cannot do this yet; set {key} {off_value!r} ({what})")
-        for is_on, key, value, off_value, what in features
+        Problem(None, f"{key} is {value!r}: training does not do this; set {key} {off_value!r} ({why})")
+        for is_on, key, value, off_value, why in features
         if is_on
     ]
+    problems += _image_weights(config)
     problems += _missing_schedule(config)
     if problems:
         raise ConfigError(problems)
+
+
+def _image_weights(config: Config) -> list[Problem]:
+    train = config.train
+    if train.checkpoint_inflate and train.checkpoint_in_init:
+        return [
+            Problem(
+                None,
+                "TRAIN.CHECKPOINT_INFLATE and TRAIN.CHECKPOINT_IN_INIT are both True: image kernels are "
+                "divided by their new length with the first and not with the second; set one of them False",
+            )
+        ]
+    return []
 
 
 def has_schedule(config: Config) -> bool:

@@ -340,7 +340,7 @@ class TestTrainingIsRefused:
             train(self._huge(tmp_path, *words, videos=videos))
 
     def test_with_a_feature_that_does_not_exist(self, tmp_path, videos):
-        with pytest.raises(ValueError, match=r"SOLVER.LARS_ON is True: training cannot do this yet"):
+        with pytest.raises(ValueError, match=r"SOLVER.LARS_ON is True: training does not do this"):
             train(self._huge(tmp_path, "SOLVER.LARS_ON", True, videos=videos))
 
     def test_with_mixing_groups_that_do_not_fill_the_batch(self, tmp_path, videos):
