@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from mvit_video.cli import benchmark, convert, data, doctor, export, models, predict, run
 from mvit_video.cli.console import console_logging, describe_error, silence_stdout
 from mvit_video.cli.parsing import Parser, shield_negative_numbers
+from mvit_video.engine.errors import Stopped
 from mvit_video.version import __version__
 
 __all__ = ["main"]
@@ -22,7 +23,9 @@ _EPILOG = f"""examples:
   mvit-video doctor
 
 exit status: 0 done; 1 done, but something was wrong (an unreadable video, a finding of doctor);
-2 nothing could be done (an error in the arguments, the configuration or a file); 130 interrupted.
+2 nothing could be done (an error in the arguments, the configuration or a file);
+128 + signal: stopped by it, and the same command goes on (143 SIGTERM, 138 SIGUSR1, 140 SIGUSR2, 130 Ctrl-C;
+a second Ctrl-C does not wait for the step and its checkpoint).
 {TRACEBACK_VARIABLE}=1 shows where in the code an error arose.
 """
 
@@ -50,6 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         except BrokenPipeError:
             silence_stdout()  # the reader (head, less) has seen enough
             return 0
+        except Stopped as stop:
+            print(f"mvit-video: {stop}", file=sys.stderr)
+            return 128 + stop.signal_number
         except KeyboardInterrupt:
             print("mvit-video: interrupted", file=sys.stderr)
             return 130

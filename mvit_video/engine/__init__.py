@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mvit_video.engine.errors import RunError
+    from mvit_video.engine.errors import RunError, Stopped
     from mvit_video.engine.runner import RunResult, run
     from mvit_video.engine.testing.ensemble import ensemble_views
     from mvit_video.engine.testing.evaluation import ViewScorer, evaluate
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "RunError": "errors",
     "RunResult": "runner",
+    "Stopped": "errors",
     "TestResult": "testing.results",
     "TrainResult": "training.fitting",
     "ViewScorer": "testing.evaluation",
@@ -33,6 +34,7 @@ _HOMES = {
 __all__ = [
     "RunError",
     "RunResult",
+    "Stopped",
     "TestResult",
     "TrainResult",
     "ViewScorer",

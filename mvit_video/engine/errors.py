@@ -1,5 +1,27 @@
-"""The error of this room."""
+"""What ends a run before its time."""
+
+import signal
+from pathlib import Path
 
 
 class RunError(ValueError):
     """A training or test run cannot start or go on; the text says what was found and what to do."""
+
+
+class Stopped(Exception):  # noqa: N818 - nothing went wrong
+    """A signal asked the run to leave, and it has left in good order.
+
+    Attributes:
+        signal_number: which one; with several processes, the one that the first of them saw.
+        saved: the checkpoint that the same command goes on from; None where there was nothing to save.
+    """
+
+    def __init__(self, signal_number: int, where: str, saved: Path | None = None) -> None:
+        self.signal_number, self.saved = int(signal_number), saved
+        name = signal.Signals(signal_number).name
+        rest = (
+            f"saved to {saved}; the same command goes on"
+            if saved
+            else "the same command begins this part again"
+        )
+        super().__init__(f"stopped by {name} {where}, {rest}")

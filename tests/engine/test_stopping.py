@@ -1,0 +1,119 @@
+"""Signals are noted, handlers of others put back, and a second Ctrl-C does not wait."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from mvit_video.engine.stopping import SIGNALS, interrupts_held, signal_seen, signals_noted
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_is_noted_and_nothing_else(number):
+    with signals_noted():
+        assert signal_seen() is None
+        os.kill(os.getpid(), number)
+        assert signal_seen() == number
+    assert signal_seen() is None
+
+
+def test_the_first_of_several_counts_and_the_next_run_starts_afresh():
+    with signals_noted():
+        os.kill(os.getpid(), signal.SIGUSR2)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert signal_seen() == signal.SIGUSR2
+    with signals_noted():
+        assert signal_seen() is None
+
+
+def test_handlers_of_others_are_out_of_force_and_back_again():
+    heard = []
+    before = signal.signal(signal.SIGUSR2, lambda number, frame: heard.append(number))
+    try:
+        with signals_noted(), signals_noted():
+            os.kill(os.getpid(), signal.SIGUSR2)
+            assert signal_seen() == signal.SIGUSR2
+        assert heard == []
+        os.kill(os.getpid(), signal.SIGUSR2)
+        assert heard == [signal.SIGUSR2]
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_second_ctrl_c_interrupts_at_once():
+    with signals_noted():
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_second_ctrl_c_waits_for_a_file():
+    whole = []
+
+    def write():
+        with interrupts_held():
+            os.kill(os.getpid(), signal.SIGINT)
+            whole.append(True)
+
+    with signals_noted():
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            write()
+    assert whole
+
+
+def test_a_ctrl_c_that_nobody_notes_waits_for_a_file_too():
+    whole = []
+
+    def write():
+        with interrupts_held():
+            os.kill(os.getpid(), signal.SIGINT)
+            whole.append(True)
+
+    with pytest.raises(KeyboardInterrupt):
+        write()
+    assert whole
+    assert signal_seen() is None
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_ignored_ctrl_c_stays_ignored():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with signals_noted():
+            os.kill(os.getpid(), signal.SIGINT)
+            assert signal_seen() is None
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_another_thread_changes_no_handler():
+    def note():
+        with signals_noted():
+            seen.append(signal.getsignal(signal.SIGTERM))
+
+    seen = []
+    thread = threading.Thread(target=note)
+    thread.start()
+    thread.join()
+    assert seen == [signal.getsignal(signal.SIGTERM)] == [signal.SIG_DFL]
+
+
+def test_importing_installs_no_handlers():
+    code = (
+        "import signal, mvit_video, mvit_video.engine.training.fitting, mvit_video.engine.runner\n"
+        "from mvit_video.engine.stopping import SIGNALS\n"
+        "print([signal.getsignal(number).__class__.__name__ for number in SIGNALS])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [
+        "['Handlers',",
+        "'Handlers',",
+        "'Handlers',",
+        "'builtin_function_or_method']",
+    ]
