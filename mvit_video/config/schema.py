@@ -9,6 +9,7 @@ from pydantic import model_validator
 from pydantic.fields import FieldInfo
 
 from mvit_video.config.schema_data import Data, DataLoader
+from mvit_video.config.schema_distributed import Distributed
 from mvit_video.config.schema_model import Model, MViT
 from mvit_video.config.schema_train import Aug, Mixup, Solver, Test, Train
 from mvit_video.config.section import Count, NonNegativeInt, Section
@@ -54,6 +55,7 @@ class Config(Run):
     aug: Aug = Aug()
     mixup: Mixup = Mixup()
     solver: Solver = Solver()
+    distributed: Distributed = Distributed()
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -9,6 +9,7 @@ import torch
 
 from mvit_video.engine.errors import RunError
 from mvit_video.engine.machine import num_cpus
+from mvit_video.engine.processes.group import ALONE, Group
 from mvit_video.models.linear import has_fast_bfloat16
 
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -17,15 +18,17 @@ _logger = logging.getLogger("mvit_video.engine")
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def choose_device(device: str = "auto", num_gpus: int | None = None) -> torch.device:
-    """The device of a run: the GPU where there is one, unless told otherwise.
+def choose_device(device: str = "auto", num_gpus: int | None = None, group: Group = ALONE) -> torch.device:
+    """The device of a run: the GPU where there is one, unless told otherwise; each process has its own.
 
     Args:
         device: "auto", "cpu" or "cuda" (DEVICE), or one GPU by number, as "cuda:1".
         num_gpus: a ceiling on the GPUs used (NUM_GPUS); 0 means the CPU, None no ceiling.
+        group: the processes of the run; its local rank is the number of the GPU.
 
     Raises:
-        RunError: a GPU is asked for and there is none, or NUM_GPUS is 0 at the same time.
+        RunError: a GPU is asked for and there is none, or NUM_GPUS is 0 at the same time; or a node has fewer
+            GPUs than processes.
     """
     if device == "cpu":
         return torch.device("cpu")
@@ -34,13 +37,26 @@ def choose_device(device: str = "auto", num_gpus: int | None = None) -> torch.de
             raise RunError(f"DEVICE is {device} but NUM_GPUS is 0: set NUM_GPUS 1, or DEVICE cpu")
         if not torch.cuda.is_available():
             raise RunError(f"DEVICE is {device} but PyTorch sees no CUDA GPU: set DEVICE cpu, or auto")
-        return torch.device(device)
+        return _own_gpu(torch.device(device), group)
     if device != "auto":
         raise RunError(f"DEVICE is {device!r}, expected auto, cpu or cuda")
     use_gpu = num_gpus != 0 and torch.cuda.is_available()
     if num_gpus is not None and num_gpus > 1 and not use_gpu:
         _logger.info("NUM_GPUS is %d but PyTorch sees no CUDA GPU: computing on the CPU", num_gpus)
-    return torch.device("cuda" if use_gpu else "cpu")
+    return _own_gpu(torch.device("cuda"), group) if use_gpu else torch.device("cpu")
+
+
+def _own_gpu(device: torch.device, group: Group) -> torch.device:
+    """The GPU of this process of several; a launcher may have hidden those of the others."""
+    if group.world_size == 1:
+        return device
+    count = torch.cuda.device_count()
+    if group.local_rank >= count > 1:
+        raise RunError(
+            f"this is process {group.local_rank + 1} of {group.local_world_size} on this node, and PyTorch "
+            f"sees {count} GPUs: start one process for each, or set DEVICE cpu"
+        )
+    return torch.device("cuda", group.local_rank if count > 1 else 0)
 
 
 def choose_precision(

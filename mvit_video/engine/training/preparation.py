@@ -11,6 +11,7 @@ from mvit_video.data import Decoding, TestVideos, TrainClips, TrainLoader, Video
 from mvit_video.engine.device import cap_workers, choose_device, choose_precision
 from mvit_video.engine.errors import RunError
 from mvit_video.engine.inputs import check_count, known_names, read_split
+from mvit_video.engine.processes.group import ALONE, Group
 from mvit_video.engine.records.logs import prepare_output_dir
 from mvit_video.engine.resolve import (
     BatchPlan,
@@ -49,6 +50,7 @@ class TrainInputs:
         class_names: by index, where known.
         device: where to compute.
         num_workers: processes that decode.
+        group: the processes that train together.
     """
 
     config: Config
@@ -61,6 +63,7 @@ class TrainInputs:
     class_names: tuple[str, ...] | None
     device: torch.device
     num_workers: int
+    group: Group = ALONE
 
     @property
     def steps_per_epoch(self) -> int:

@@ -1,0 +1,135 @@
+"""A model that several processes train: copied (DDP) or sharded (FSDP2), and its state as one process has it.
+
+Around a plain model every function here does nothing, or what torch does.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from typing import Any, Literal
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.nn.parallel import DistributedDataParallel
+
+from mvit_video.engine.processes.group import Group
+from mvit_video.models import MViT
+
+Strategy = Literal["ddp", "fsdp"]
+
+
+def distribute(model: MViT, group: Group, strategy: Strategy) -> nn.Module:
+    """Make a model one that the processes of the group train together; before its optimiser is made.
+
+    Args:
+        model: on its device, the same in all processes; under "fsdp" its parameters become shards.
+        group: the processes.
+        strategy: DISTRIBUTED.STRATEGY.
+
+    Returns:
+        What a training step calls: `model` itself, or DDP around it.
+    """
+    if group.world_size == 1:
+        return model
+    device = next(model.parameters()).device
+    if strategy == "ddp":
+        indices = [device.index] if device.type == "cuda" else None
+        return DistributedDataParallel(model, device_ids=indices, gradient_as_bucket_view=True)
+    with torch.no_grad():
+        for tensor in model.state_dict().values():
+            dist.broadcast(tensor, src=0)
+    mesh = init_device_mesh(device.type, (group.world_size,))
+    for block in model.blocks:
+        fully_shard(block, mesh=mesh)
+    fully_shard(model, mesh=mesh)
+    return model
+
+
+@contextmanager
+def accumulating(network: nn.Module, *, more_follows: bool) -> Iterator[None]:
+    """A pass whose gradients are exchanged with the other processes unless more passes follow.
+
+    Args:
+        network: from :func:`distribute`.
+        more_follows: whether this is not the last pass of its step.
+    """
+    if isinstance(network, FSDPModule):
+        network.set_requires_gradient_sync(not more_follows)
+    waits = isinstance(network, DistributedDataParallel) and more_follows
+    with network.no_sync() if waits else nullcontext():  # type: ignore[operator]
+        yield
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """A tensor with the parts of all processes; all of them have to call this."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def full_model_state(model: nn.Module) -> dict[str, Tensor]:
+    """The model's state dict as one process has it; all processes have to call this.
+
+    Args:
+        model: the model, not DDP around it.
+
+    Returns:
+        In every process the whole tensors, on the model's device.
+    """
+    return {name: whole(tensor.detach()) for name, tensor in model.state_dict().items()}
+
+
+def load_model_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Load what :func:`full_model_state` gave, in all processes.
+
+    Raises:
+        RuntimeError: it does not fit the model.
+    """
+    own = model.state_dict()
+    model.load_state_dict({name: _like(tensor, own.get(name)) for name, tensor in state.items()})
+
+
+def full_optimiser_state(model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Any]:
+    """The optimiser's state dict as one process has it; all processes have to call this.
+
+    Args:
+        model: whose parameters it holds.
+        optimiser: the optimiser.
+
+    Returns:
+        In every process the whole tensors, on the model's device.
+    """
+    contents = optimiser.state_dict()
+    contents["state"] = {
+        index: {name: whole(value) if isinstance(value, Tensor) else value for name, value in values.items()}
+        for index, values in contents["state"].items()
+    }
+    return contents
+
+
+def load_optimiser_state(
+    model: nn.Module, optimiser: torch.optim.Optimizer, state: Mapping[str, Any]
+) -> None:
+    """Load what :func:`full_optimiser_state` gave, in all processes, whatever their number was then.
+
+    Raises:
+        ValueError: it does not fit the optimiser.
+    """
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    values = {
+        index: {
+            name: _like(value, parameters[index]) if isinstance(value, Tensor) else value
+            for name, value in own.items()
+        }
+        for index, own in state["state"].items()
+        if index < len(parameters)
+    }
+    optimiser.load_state_dict({**state, "state": values})
+
+
+def _like(tensor: Tensor, model: Tensor | None) -> Tensor:
+    """A whole tensor cut as another one of its shape is; left alone if that is whole, or of another shape."""
+    if not isinstance(model, DTensor) or tensor.shape != model.shape:
+        return tensor
+    return distribute_tensor(tensor.to(model.device), model.device_mesh, model.placements)
