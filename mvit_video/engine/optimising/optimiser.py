@@ -13,38 +13,69 @@ _POSITION_OR_CLASS_TOKEN = re.compile(r"(^|\.)(pos_embed\w*|rel_pos_[thw]|cls_to
 
 
 def parameter_groups(
-    model: nn.Module, *, weight_decay: float, zero_decay_1d: bool, zero_decay_positions: bool
+    model: nn.Module,
+    *,
+    weight_decay: float,
+    zero_decay_1d: bool,
+    zero_decay_positions: bool,
+    layer_decay: float = 1.0,
 ) -> list[dict[str, Any]]:
-    """Sort a model's trainable parameters into those that decay and those that do not.
+    """Sort a model's trainable parameters by whether they decay and by how fast they learn.
 
     Args:
-        model: the model.
-        weight_decay: decay of the first group; the second has 0.
+        model: the model, with its own parameter names.
+        weight_decay: decay of the parameters that have one; the others have 0.
         zero_decay_1d: biases and all 1-D tensors (norms) do not decay: SOLVER.ZERO_WD_1D_PARAM.
         zero_decay_positions: position embeddings, relative position tables and the class token do not decay:
-            MVIT.ZERO_DECAY_POS_CLS. In every published MViT recipe they do.
+            MVIT.ZERO_DECAY_POS_CLS. In every published MViT recipe they do. Below a layer decay of 1 the
+            relative position tables decay all the same, as in SlowFast, which then looks for their names
+            without the block's.
+        layer_decay: factor on the learning rate from each layer to the one before it: SOLVER.LAYER_DECAY. The
+            embedding is the first layer, then each block is one, then come the last norm and the head, which
+            learn at the full rate.
 
     Returns:
-        Groups for a torch optimiser, without the empty ones; each has ``params``, ``weight_decay`` and a
-        ``name`` ("decay" or "no_decay"). Their order is the model's, so a saved state fits again.
+        Groups for a torch optimiser, without the empty ones; each has ``params``, ``weight_decay``,
+        ``lr_scale`` (its factor on the learning rate) and a ``name``: "decay" or "no_decay", behind
+        "layer_3_" and so on where layers differ. Their order is the model's, so a saved state fits again.
 
     Source: SlowFast, slowfast/models/optimizer.py.
     """
-    groups: dict[str, list[nn.Parameter]] = {"decay": [], "no_decay": []}
+    depth = _depth(model)
+    by_layer = layer_decay < 1
+    groups: dict[tuple[int, bool], list[nn.Parameter]] = {}
+    if not by_layer:
+        groups = {(depth + 1, True): [], (depth + 1, False): []}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
         is_1d = parameter.ndim <= 1 or name.endswith(".bias")
-        exempt = (zero_decay_1d and is_1d) or (
-            zero_decay_positions and _POSITION_OR_CLASS_TOKEN.search(name) is not None
-        )
-        groups["no_decay" if exempt else "decay"].append(parameter)
-    decays = {"decay": weight_decay, "no_decay": 0.0}
+        is_position = _POSITION_OR_CLASS_TOKEN.search(name) is not None and not (by_layer and "." in name)
+        exempt = (zero_decay_1d and is_1d) or (zero_decay_positions and is_position)
+        layer = _layer(name, depth) if by_layer else depth + 1
+        groups.setdefault((layer, not exempt), []).append(parameter)
     return [
-        {"params": parameters, "weight_decay": decays[name], "name": name}
-        for name, parameters in groups.items()
+        {
+            "params": parameters,
+            "weight_decay": weight_decay if decays else 0.0,
+            "lr_scale": layer_decay ** (depth + 1 - layer),
+            "name": (f"layer_{layer}_" if by_layer else "") + ("decay" if decays else "no_decay"),
+        }
+        for (layer, decays), parameters in groups.items()
         if parameters
     ]
+
+
+def _depth(model: nn.Module) -> int:
+    """Number of blocks, told by the parameter names."""
+    return len({name.split(".")[1] for name, _ in model.named_parameters() if name.startswith("blocks.")})
+
+
+def _layer(name: str, depth: int) -> int:
+    """Layer of a parameter: 0 for the embedding, then the blocks, and depth + 1 for what follows them."""
+    if name == "cls_token" or name.startswith(("pos_embed", "patch_embed")):
+        return 0
+    return int(name.split(".")[1]) + 1 if name.startswith("blocks.") else depth + 1
 
 
 def build_optimiser(
@@ -88,9 +119,9 @@ def build_optimiser(
 
 
 def set_learning_rate(optimiser: torch.optim.Optimizer, learning_rate: float) -> None:
-    """Give every parameter group this learning rate."""
+    """Give every parameter group this learning rate, times the group's ``lr_scale`` if it has one."""
     for group in optimiser.param_groups:
-        group["lr"] = learning_rate
+        group["lr"] = learning_rate * group.get("lr_scale", 1.0)
 
 
 def clip_gradients(

@@ -6,6 +6,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from torch import nn
+
 from mvit_video.config import Config, dump_config
 from mvit_video.engine.checkpoints import files as checkpoints
 from mvit_video.engine.device import describe_device
@@ -104,6 +106,7 @@ def _save(inputs: TrainInputs, state: TrainState) -> None:
             "model_state": state.model.state_dict(),
             "optimizer_state": state.optimiser.state_dict(),
             "scaler_state": state.scaler.state_dict(),
+            "ema_state": None if state.average is None else state.average.state_dict(nn.Module.state_dict),
             "epoch": state.epoch,
             "step": state.step,
             "random_states": random_states(),

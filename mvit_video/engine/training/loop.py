@@ -42,6 +42,8 @@ def train_one_epoch(
                 f"{learning_rate:.3g}): training stops, and checkpoints stay as they were; lower "
                 "SOLVER.BASE_LR, lengthen SOLVER.WARMUP_EPOCHS or set SOLVER.CLIP_GRAD_L2NORM"
             )
+        if state.average is not None:
+            state.average.update()
         state.step += 1
         window.add(loss, plan.global_batch)
         display.step(state.step, state.epoch)

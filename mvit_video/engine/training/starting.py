@@ -4,12 +4,15 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from mvit_video.api import load_weights
 from mvit_video.config import Config
 from mvit_video.engine.checkpoints import files as checkpoints
 from mvit_video.engine.device import grad_scaler
 from mvit_video.engine.errors import RunError
 from mvit_video.engine.optimising.optimiser import build_optimiser, parameter_groups
+from mvit_video.engine.optimising.weight_average import WeightAverage
 from mvit_video.engine.randomness import restore_random_states
 from mvit_video.engine.training.preparation import TrainInputs
 from mvit_video.engine.training.state import TrainState
@@ -58,6 +61,7 @@ def fresh_state(inputs: TrainInputs, *, fresh: bool) -> TrainState:
         weight_decay=solver.weight_decay,
         zero_decay_1d=solver.zero_wd_1d_param,
         zero_decay_positions=config.mvit.zero_decay_pos_cls,
+        layer_decay=solver.layer_decay,
     )
     optimiser = build_optimiser(
         groups,
@@ -68,7 +72,9 @@ def fresh_state(inputs: TrainInputs, *, fresh: bool) -> TrainState:
         nesterov=solver.nesterov,
         betas=solver.betas,
     )
-    return TrainState(model, optimiser, grad_scaler(inputs.device, inputs.plan.precision))
+    average = WeightAverage(model, config.train.ema_decay) if config.train.ema_decay else None
+    scaler = grad_scaler(inputs.device, inputs.plan.precision)
+    return TrainState(model, optimiser, scaler, average=average)
 
 
 def restore(state: TrainState, path: Path, contents: dict[str, Any], config: Config) -> None:
@@ -94,6 +100,16 @@ def restore(state: TrainState, path: Path, contents: dict[str, Any], config: Con
         ) from error
     if contents["scaler_state"]:
         state.scaler.load_state_dict(contents["scaler_state"])
+    if state.average is not None:
+        _restore_average(state.average, contents.get("ema_state"), path)
     restore_random_states(contents["random_states"])
     state.epoch, state.step = contents["epoch"], contents["step"]
     _logger.info("going on from %s: %d epochs done", path, state.epoch)
+
+
+def _restore_average(average: WeightAverage, saved: dict[str, Any] | None, path: Path) -> None:
+    if saved is None:
+        _logger.warning("%s: has no averaged weights: TRAIN.EMA_DECAY averages from here on", path)
+        average.restart()
+    else:
+        average.load_state_dict(saved, nn.Module.load_state_dict)

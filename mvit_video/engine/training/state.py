@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from mvit_video.engine.optimising.weight_average import WeightAverage
+
 
 @dataclass
 class TrainState:
@@ -15,6 +17,7 @@ class TrainState:
     scaler: torch.amp.GradScaler
     epoch: int = 0
     step: int = 0
+    average: WeightAverage | None = None
 
     @property
     def device(self) -> torch.device:

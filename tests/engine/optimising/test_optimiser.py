@@ -11,6 +11,7 @@ from mvit_video.engine.optimising.optimiser import (
     parameter_groups,
     set_learning_rate,
 )
+from mvit_video.models import MViT, architecture
 
 
 class _Named(nn.Module):
@@ -101,3 +102,99 @@ def test_what_cannot_be_is_refused():
         build_optimiser(groups, method="lion", learning_rate=0.1)
     with pytest.raises(RunError, match=r"SOLVER.NESTEROV is True with SOLVER.MOMENTUM 0.0"):
         build_optimiser(groups, method="sgd", learning_rate=0.1, momentum=0.0, nesterov=True)
+
+
+class _Layered(nn.Module):
+    """The top-level names of an MViT with two blocks, and every name of a block that counts."""
+
+    def __init__(self):
+        super().__init__()
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, 4))
+        self.pos_embed_spatial = nn.Parameter(torch.zeros(1, 9, 4))
+        self.pos_embed_temporal = nn.Parameter(torch.zeros(1, 2, 4))
+        self.pos_embed_class = nn.Parameter(torch.zeros(1, 1, 4))
+        self.patch_embed = nn.ModuleDict({"proj": nn.Conv3d(3, 4, 1)})
+        self.norm_stem = nn.LayerNorm(4)
+        self.blocks = nn.ModuleList([nn.Module(), nn.Module()])
+        for block in self.blocks:
+            block.attn = nn.Module()
+            block.attn.rel_pos_h = nn.Parameter(torch.zeros(5, 4))
+            block.attn.qkv = nn.Linear(4, 12)
+            block.norm1 = nn.LayerNorm(4)
+        self.norm = nn.LayerNorm(4)
+        self.head = nn.ModuleDict({"projection": nn.Linear(4, 2)})
+
+
+# lr factors with decay 0.5 and depth 2: 0.5 ** (depth + 1 - layer), the layer by SlowFast's optimizer.py
+FACTORS = {
+    "cls_token": 1 / 8,
+    "pos_embed_spatial": 1 / 8,
+    "pos_embed_temporal": 1 / 8,
+    "pos_embed_class": 1 / 8,
+    "patch_embed.proj.weight": 1 / 8,
+    "patch_embed.proj.bias": 1 / 8,
+    "norm_stem.weight": 1.0,
+    "norm_stem.bias": 1.0,
+    "blocks.0.attn.rel_pos_h": 1 / 4,
+    "blocks.0.attn.qkv.weight": 1 / 4,
+    "blocks.0.attn.qkv.bias": 1 / 4,
+    "blocks.0.norm1.weight": 1 / 4,
+    "blocks.0.norm1.bias": 1 / 4,
+    "blocks.1.attn.rel_pos_h": 1 / 2,
+    "blocks.1.attn.qkv.weight": 1 / 2,
+    "blocks.1.attn.qkv.bias": 1 / 2,
+    "blocks.1.norm1.weight": 1 / 2,
+    "blocks.1.norm1.bias": 1 / 2,
+    "norm.weight": 1.0,
+    "norm.bias": 1.0,
+    "head.projection.weight": 1.0,
+    "head.projection.bias": 1.0,
+}
+# What the branch for layer decay leaves without weight decay: top-level names alone match.
+EXEMPT_POSITIONS = {"cls_token", "pos_embed_spatial", "pos_embed_temporal", "pos_embed_class"}
+EXEMPT_1D = {name for name in FACTORS if name.endswith(".bias") or "norm" in name}
+
+
+@pytest.mark.parametrize("zero_1d", [False, True])
+@pytest.mark.parametrize("zero_positions", [False, True])
+def test_layer_decay(zero_1d, zero_positions):
+    model = _Layered()
+    groups = parameter_groups(
+        model, weight_decay=0.05, zero_decay_1d=zero_1d, zero_decay_positions=zero_positions, layer_decay=0.5
+    )
+    optimiser = build_optimiser(groups, method="adamw", learning_rate=1.0)
+    set_learning_rate(optimiser, 0.4)
+    name_of = {parameter: name for name, parameter in model.named_parameters()}
+    rates = {name_of[p]: group["lr"] for group in optimiser.param_groups for p in group["params"]}
+    assert rates == {name: pytest.approx(0.4 * factor) for name, factor in FACTORS.items()}
+    exempt = {
+        name_of[p] for group in optimiser.param_groups for p in group["params"] if not group["weight_decay"]
+    }
+    assert exempt == (EXEMPT_1D if zero_1d else set()) | (EXEMPT_POSITIONS if zero_positions else set())
+    names = [group["name"] for group in optimiser.param_groups]
+    assert len(set(names)) == len(names)
+
+
+def test_without_layer_decay_relative_positions_are_exempt_too():
+    model = _Layered()
+    groups = parameter_groups(model, weight_decay=0.05, zero_decay_1d=False, zero_decay_positions=True)
+    (exempt,) = [group["params"] for group in groups if group["name"] == "no_decay"]
+    name_of = {parameter: name for name, parameter in model.named_parameters()}
+    tables = {"blocks.0.attn.rel_pos_h", "blocks.1.attn.rel_pos_h"}
+    assert {name_of[p] for p in exempt} == EXEMPT_POSITIONS | tables
+    assert [group["lr_scale"] for group in groups] == [1.0, 1.0]
+
+
+def test_layer_decay_of_the_published_fine_tuning():
+    """Depth 16, decay 0.75: the embedding learns at 0.75 ** 17 of the rate, the last block at 0.75."""
+    model = MViT(architecture("mvitv2_s_16x4"))
+    groups = parameter_groups(
+        model, weight_decay=0.05, zero_decay_1d=True, zero_decay_positions=False, layer_decay=0.75
+    )
+    name_of = {parameter: name for name, parameter in model.named_parameters()}
+    scale = {name_of[p]: group["lr_scale"] for group in groups for p in group["params"]}
+    assert scale["patch_embed.proj.weight"] == pytest.approx(0.007516954, rel=1e-6)
+    assert scale["blocks.0.attn.rel_pos_t"] == pytest.approx(0.010022605, rel=1e-6)
+    assert scale["blocks.15.mlp.fc2.weight"] == 0.75
+    assert scale["head.projection.weight"] == 1
+    assert len(groups) == 2 * 18
