@@ -4,10 +4,11 @@ Bilinear, without antialiasing, pixel centres at .5. Where the processor has AVX
 kernel for uint8 pictures, several times faster): within 1 of 255 of the exact value, because it rounds
 between its two passes. Elsewhere in float32: within 0.5.
 
-Axes: T frames, H height, W width, C = 3 colours.
+Axes: N pictures, H height, W width, C = 3 colours.
 """
 
 import math
+from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -16,6 +17,8 @@ import torch
 from numpy.typing import NDArray
 
 from mvit_video.data.augment.placements import Box, Placement
+
+_SHRINKS = 0.8  # heights that shrink to less than this are scaled first: from there on it pays
 
 
 class Resampler:
@@ -45,10 +48,23 @@ class Resampler:
             part_HWC = _unbroken(frame_HWC, box, part_HWC)
         return self.of_part(part_HWC)
 
+    def all_of(self, frames: Sequence[NDArray[np.uint8]]) -> torch.Tensor:
+        """The windows of several pictures: uint8 (N, H, W, 3). Small ones cost less so than one by one."""
+        if len(frames) == 1:
+            return self(frames[0])[None]
+        box = self.reads
+        parts = [frame[box.top : box.top + box.height, box.left : box.left + box.width] for frame in frames]
+        return self._of_parts(torch.from_numpy(np.stack(parts)))
+
     def of_part(self, part_HWC: NDArray[np.uint8]) -> torch.Tensor:
         """The window, out of what is read of the picture alone: uint8 (H, W, 3)."""
-        window = torch.from_numpy(part_HWC) if self._scale is None else self._scale(part_HWC)
-        return window.flip(1) if self._flip else window
+        part = part_HWC if self._scale is None else np.ascontiguousarray(part_HWC)
+        # The batch axis is torch's: NumPy's has a stride of 0, which does not count as channels last.
+        return self._of_parts(torch.from_numpy(part)[None])[0]
+
+    def _of_parts(self, parts_NHWC: torch.Tensor) -> torch.Tensor:
+        windows = parts_NHWC if self._scale is None else self._scale(parts_NHWC)
+        return windows.flip(2) if self._flip else windows
 
 
 def _unbroken(frame_HWC: NDArray[np.uint8], box: Box, part_HWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -117,17 +133,19 @@ class _FixedPoint:
         self.columns = _span(region.width, scaled[1], window.left, window.width)
         self.may_run_on = self.columns.is_inside
 
-    def __call__(self, part_HWC: NDArray[np.uint8]) -> torch.Tensor:
+    def __call__(self, parts_NHWC: torch.Tensor) -> torch.Tensor:
         rows, columns = self.rows, self.columns
-        # The batch axis is torch's: NumPy's has a stride of 0, which does not count as channels last.
-        picture_1CHW = torch.from_numpy(np.ascontiguousarray(part_HWC))[None].permute(0, 3, 1, 2)
-        size = rows.made_of(part_HWC.shape[0]), columns.made_of(part_HWC.shape[1])
+        parts_NCHW = parts_NHWC.permute(0, 3, 1, 2)
+        height, width = parts_NCHW.shape[2:]
+        size = rows.made_of(height), columns.made_of(width)
         # What F.interpolate calls; that would round the sizes down once more.
-        scaled_1CHW = torch.ops.aten.upsample_bilinear2d(
-            picture_1CHW, size, False, rows.factor, columns.factor
-        )
-        window: torch.Tensor = scaled_1CHW[0].permute(1, 2, 0)[rows.kept, columns.kept]
-        return window
+        scale = torch.ops.aten.upsample_bilinear2d
+        if rows.factor < _SHRINKS:
+            # By itself the kernel would scale along all rows first, also along those that are left out then.
+            parts_NCHW = scale(parts_NCHW, (size[0], width), False, rows.factor, 1.0)
+        scaled_NCHW = scale(parts_NCHW, size, False, rows.factor, columns.factor)
+        windows: torch.Tensor = scaled_NCHW.permute(0, 2, 3, 1)[:, rows.kept, columns.kept]
+        return windows
 
 
 class _Float:
@@ -149,13 +167,13 @@ class _Float:
         )
         self._column_weights = torch.from_numpy(np.repeat(columns[2], 3))
 
-    def __call__(self, part_HWC: NDArray[np.uint8]) -> torch.Tensor:
-        pixels = torch.from_numpy(part_HWC).reshape(part_HWC.shape[0], -1).to(torch.float32)
-        above, below = (pixels.index_select(0, tap) for tap in self._rows)
+    def __call__(self, parts_NHWC: torch.Tensor) -> torch.Tensor:
+        pixels = parts_NHWC.flatten(2).to(torch.float32)
+        above, below = (pixels.index_select(1, tap) for tap in self._rows)
         lines = torch.lerp(above, below, self._row_weights)
-        before, behind = (lines.index_select(1, tap) for tap in self._columns)
+        before, behind = (lines.index_select(2, tap) for tap in self._columns)
         scaled = torch.lerp(before, behind, self._column_weights)
-        return scaled.add_(0.5).to(torch.uint8).view(*self._size, 3)
+        return scaled.add_(0.5).to(torch.uint8).view(-1, *self._size, 3)
 
 
 def _taps(

@@ -12,6 +12,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,11 @@ from mvit_video.data.sampling.clips import FrameIndices
 from mvit_video.data.sampling.view_plan import ViewPlan
 from mvit_video.data.video.errors import Damage, IndexContradicted
 from mvit_video.data.video.reader import Image, VideoFrames
+
+# Images that are scaled in one go, which saves a sixth (480x270) to a third (176x144) of scaling. They are
+# copied together; where that costs more than it saves (1280x720), they are too large for this.
+_MOST_IMAGES = 8
+_MOST_BYTES = 1 << 22
 
 
 class ClipTimes(NamedTuple):
@@ -120,7 +126,7 @@ def _windows(video: VideoFrames, plan: ViewPlan, every_seconds: float, first: in
     held: dict[int, torch.Tensor] = {}  # what the clips to come need of the frames already seen
     number, start = first, _whole_frames(first * step)
     for index, image in video.stream(_indices_of_clips(pattern, step, first), until_end=True):
-        held[index] = torch.stack(crops(image))
+        held[index] = torch.cat(crops([image]))
         while index >= start + pattern[-1]:
             yield _gather(held, pattern + start, video)
             number, start = number + 1, _whole_frames((number + 1) * step)
@@ -172,12 +178,12 @@ class _Crops:
             for window in windows
         ]
 
-    def __call__(self, image: Image) -> list[torch.Tensor]:
-        """uint8 (S, S, 3) per crop."""
+    def __call__(self, images: Sequence[Image]) -> list[torch.Tensor]:
+        """uint8 (N, S, S, 3) of N images per crop."""
         if self._apart:
-            return [resample(image) for resample in self._apart]
-        scaled = self._together(image)
-        return [scaled[part] for part in self._parts]
+            return [resample.all_of(images) for resample in self._apart]
+        scaled = self._together.all_of(images)
+        return [scaled[:, rows, columns] for rows, columns in self._parts]
 
 
 def _decode_clips(video: VideoFrames, plan: ViewPlan, indices: Sequence[FrameIndices]) -> torch.Tensor:
@@ -191,11 +197,14 @@ def _decode_clips(video: VideoFrames, plan: ViewPlan, indices: Sequence[FrameInd
     # NumPy asks for huge pages, PyTorch does not: filling 30 views of 16 frames takes a third of the time.
     views_VTSSC = np.empty((num_views, plan.num_frames, size, size, 3), np.uint8)
     crops = _Crops(video, plan)
-    for index, image in video.stream(sorted(slots), until_end=True):
-        for number, window in enumerate(crops(image)):
-            pixels_SSC = window.numpy()  # whose assignments cost less than torch's
-            for view, time in slots.get(index, ()):
-                views_VTSSC[view + number, time] = pixels_SSC
+    frames = video.stream(sorted(slots), until_end=True)
+    together = max(1, min(_MOST_IMAGES, _MOST_BYTES // (3 * video.height * video.width)))
+    while group := list(islice(frames, together)):
+        for number, windows in enumerate(crops([image for _, image in group])):
+            pixels_NSSC = windows.numpy()  # whose assignments cost less than torch's
+            for (index, _), pixels_SSC in zip(group, pixels_NSSC, strict=True):
+                for view, time in slots.get(index, ()):
+                    views_VTSSC[view + number, time] = pixels_SSC
     return torch.from_numpy(views_VTSSC)
 
 

@@ -62,6 +62,22 @@ def test_in_float_it_is_the_exact_picture_rounded(case):
     assert float((found.double() - exact(noise(*size), placement)).abs().max()) <= 0.501
 
 
+@pytest.mark.parametrize("has_fixed_point", [True, False])
+@given(case=cases(), count=st.integers(1, 3))
+@settings(max_examples=100, deadline=None)
+def test_pictures_come_out_together_as_they_do_alone(has_fixed_point, case, count):
+    size, placement = case
+    pictures = [np.roll(noise(*size), number, axis=2) for number in range(count)]
+    with pytest.MonkeyPatch.context() as patch:
+        if not has_fixed_point:
+            patch.setattr(resampling, "_has_fixed_point", lambda: False)
+        resampler = Resampler(placement)
+    found = resampler.all_of(pictures)
+    assert found.shape == (count, placement.window.height, placement.window.width, 3)
+    for picture, window in zip(pictures, found, strict=True):
+        assert float((window.double() - exact(picture, placement)).abs().max()) <= 1.01
+
+
 def test_a_centre_crop_reads_and_makes_little_more_than_it_keeps():
     placement = place_test_crop(720, 1280, short_side=256, crop_size=224, crop=1)
     columns = resampling._span(1280, 455, placement.window.left, 224)
