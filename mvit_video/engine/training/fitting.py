@@ -6,12 +6,11 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import nn
-
 from mvit_video.config import Config, dump_config
 from mvit_video.engine.checkpoints import files as checkpoints
 from mvit_video.engine.device import describe_device
 from mvit_video.engine.errors import RunError
+from mvit_video.engine.processes.parallel import full_model_state
 from mvit_video.engine.randomness import random_states, seed_everything
 from mvit_video.engine.records.display import TrainingDisplay
 from mvit_video.engine.records.logs import Row, RunLog
@@ -106,7 +105,7 @@ def _save(inputs: TrainInputs, state: TrainState) -> None:
             "model_state": state.model.state_dict(),
             "optimizer_state": state.optimiser.state_dict(),
             "scaler_state": state.scaler.state_dict(),
-            "ema_state": None if state.average is None else state.average.state_dict(nn.Module.state_dict),
+            "ema_state": None if state.average is None else state.average.state_dict(full_model_state),
             "epoch": state.epoch,
             "step": state.step,
             "random_states": random_states(),

@@ -4,8 +4,6 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from mvit_video.api import load_weights
 from mvit_video.config import Config
 from mvit_video.engine.checkpoints import files as checkpoints
@@ -13,6 +11,7 @@ from mvit_video.engine.device import grad_scaler
 from mvit_video.engine.errors import RunError
 from mvit_video.engine.optimising.optimiser import build_optimiser, parameter_groups
 from mvit_video.engine.optimising.weight_average import WeightAverage
+from mvit_video.engine.processes.parallel import load_model_state
 from mvit_video.engine.randomness import restore_random_states
 from mvit_video.engine.training.preparation import TrainInputs
 from mvit_video.engine.training.state import TrainState
@@ -112,4 +111,4 @@ def _restore_average(average: WeightAverage, saved: dict[str, Any] | None, path:
         _logger.warning("%s: has no averaged weights: TRAIN.EMA_DECAY averages from here on", path)
         average.restart()
     else:
-        average.load_state_dict(saved, nn.Module.load_state_dict)
+        average.load_state_dict(saved, load_model_state)
