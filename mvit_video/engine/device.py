@@ -101,13 +101,22 @@ def grad_scaler(device: torch.device, precision: Precision) -> torch.amp.GradSca
     return torch.amp.GradScaler(device.type, enabled=precision == "fp16")
 
 
-def cap_workers(num_workers: int) -> int:
-    """The number of data workers: what was asked for, but no more than this process has CPUs."""
+def cap_workers(num_workers: int, num_processes: int = 1) -> int:
+    """The number of data workers of one process: what was asked for, but no more than its share of the CPUs.
+
+    Args:
+        num_workers: DATA_LOADER.NUM_WORKERS.
+        num_processes: of the run on this node, each with its own workers.
+    """
     cpus = num_cpus()
-    if num_workers <= cpus:
+    most = max(cpus // num_processes, 1)
+    if num_workers <= most:
         return num_workers
-    _logger.info("DATA_LOADER.NUM_WORKERS is %d, and there are %d CPUs: using %d", num_workers, cpus, cpus)
-    return cpus
+    shared = f" for {num_processes} processes" if num_processes > 1 else ""
+    _logger.info(
+        "DATA_LOADER.NUM_WORKERS is %d, and there are %d CPUs%s: using %d", num_workers, cpus, shared, most
+    )
+    return most
 
 
 def describe_device(device: torch.device) -> str:

@@ -124,7 +124,7 @@ def _training(config: Config, num_devices: int) -> Iterator[str]:
     except ValueError as error:
         yield from (f"  {line.strip()}" for line in f"not possible: {error}".splitlines())
     try:
-        batch, schedule = resolve_batch(config, num_devices), resolve_schedule(config)
+        batch, schedule = resolve_batch(config, max(num_devices, 1)), resolve_schedule(config)
         augmentation = ", ".join(_augmentation(config)) or "crops only"
     except ValueError as error:
         yield f"  {error}"

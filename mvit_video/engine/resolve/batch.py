@@ -1,5 +1,6 @@
 """How the videos of one optimiser step are shared out."""
 
+import math
 from dataclasses import dataclass
 
 from mvit_video.config import Config, ConfigError
@@ -10,11 +11,11 @@ class BatchPlan:
     """How the videos of one optimiser step are shared out; each is seen as ``clips_per_video`` clips.
 
     Attributes:
-        global_batch: Videos of one step on all nodes; the learning rate belongs to it.
-        per_device: Videos of one step on one device.
-        micro_batch: Most videos of one forward pass on one device; divides `per_device`, and holds whole
-            groups of videos that are mixed with each other.
-        accumulation_steps: Forward passes of one step: per_device / micro_batch.
+        global_batch: Videos of one step; the learning rate belongs to it.
+        per_device: Videos of one step in one process, which has one device.
+        micro_batch: Videos of one forward pass; divides `per_device`, and holds whole groups of videos that
+            are mixed with each other.
+        accumulation_steps: Forward passes of one step in one process: per_device / micro_batch.
         clips_per_video: Differently augmented clips of each video: AUG.NUM_SAMPLE.
     """
 
@@ -26,7 +27,7 @@ class BatchPlan:
 
     @property
     def global_clips(self) -> int:
-        """Clips of one step on all nodes; the loss is their mean."""
+        """Clips of one step; the loss is their mean."""
         return self.global_batch * self.clips_per_video
 
 
@@ -35,25 +36,22 @@ def mixes(config: Config) -> bool:
     return config.mixup.enable and config.mixup.prob > 0
 
 
-def resolve_batch(config: Config, num_devices: int) -> BatchPlan:
-    """Share out TRAIN.BATCH_SIZE, which is that of one node, over the devices there are.
+def resolve_batch(config: Config, num_processes: int = 1) -> BatchPlan:
+    """Share out the videos of a step, TRAIN.BATCH_SIZE times NUM_SHARDS, over the processes there are.
+
+    How many they are changes neither the batch nor what is mixed: fewer than NUM_GPUS on each of NUM_SHARDS
+    nodes make more passes each.
 
     Args:
         config: The configuration.
-        num_devices: Devices of this node; no more than NUM_GPUS are used (the CPU counts as one).
+        num_processes: Processes that train together, on all nodes; each has one device.
 
     Raises:
         ConfigError: When the batch cannot be shared out evenly, or not in whole groups of MIXUP.GROUP_SIZE.
     """
     batch, wanted = config.train.batch_size, max(config.num_gpus, 1)
-    devices = max(min(num_devices, wanted), 1)
-    if batch % devices:
-        raise ConfigError(
-            f"TRAIN.BATCH_SIZE is {batch}, which {devices} devices cannot share evenly: make it a "
-            f"multiple of {devices}, or set NUM_GPUS to a divisor of it"
-        )
-    per_device = batch // devices
-    group = _group(config, per_device)
+    videos, group = batch * config.num_shards, _group(config)
+    per_device = _share(config, videos, num_processes, group)
     given = config.train.micro_batch_size
     if given is None:
         micro = group * _largest_divisor(per_device // group, max(batch // wanted // group, 1))
@@ -66,11 +64,34 @@ def resolve_batch(config: Config, num_devices: int) -> BatchPlan:
             f"TRAIN.MICRO_BATCH_SIZE is {micro}, which does not divide the {per_device} videos of one "
             f"device{groups}: set it to {good}"
         )
-    samples = config.aug.num_sample
-    return BatchPlan(batch * config.num_shards, per_device, micro, per_device // micro, samples)
+    return BatchPlan(videos, per_device, micro, per_device // micro, config.aug.num_sample)
 
 
-def _group(config: Config, per_device: int) -> int:
+def _share(config: Config, videos: int, num_processes: int, group: int) -> int:
+    """Videos of one step in one process."""
+    batch = config.train.batch_size
+    if videos % group:
+        raise ConfigError(
+            f"MIXUP.GROUP_SIZE is {group}, which does not divide the {videos} videos of one step: change it "
+            f"or TRAIN.BATCH_SIZE ({batch})"
+        )
+    if videos % (num_processes * group):
+        nodes = f" on each of {config.num_shards} nodes (NUM_SHARDS)" if config.num_shards > 1 else ""
+        groups = f" in whole groups of MIXUP.GROUP_SIZE {group}" if group > 1 else ""
+        raise ConfigError(
+            f"TRAIN.BATCH_SIZE is {batch}{nodes}, which {num_processes} processes cannot share "
+            f"evenly{groups}: make it a multiple of {_multiple(config, num_processes * group)}, or start "
+            f"{_largest_divisor(videos // group, num_processes)} of them"
+        )
+    return videos // num_processes
+
+
+def _multiple(config: Config, needed: int) -> int:
+    """What the batch of one node has to be a multiple of so that the one of all nodes is one of `needed`."""
+    return needed // math.gcd(needed, config.num_shards)
+
+
+def _group(config: Config) -> int:
     """Videos that have to stay together in one forward pass."""
     if not mixes(config):
         return 1
@@ -79,11 +100,6 @@ def _group(config: Config, per_device: int) -> int:
         raise ConfigError(
             f"MIXUP.GROUP_SIZE is {group} and AUG.NUM_SAMPLE {samples}: a clip alone has no other to be "
             "mixed with; make one of them at least 2, or set MIXUP.PROB 0"
-        )
-    if per_device % group:
-        raise ConfigError(
-            f"MIXUP.GROUP_SIZE is {group}, which does not divide the {per_device} videos of one step on one "
-            f"device: change it or TRAIN.BATCH_SIZE ({config.train.batch_size})"
         )
     return group
 

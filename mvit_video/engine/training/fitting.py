@@ -81,11 +81,13 @@ def _run_epochs(inputs: TrainInputs, state: TrainState, log: RunLog, display: Tr
     def due(period: int) -> bool:
         return state.epoch % period == 0 or state.epoch == max_epoch
 
+    if state.step == 0 and train_config.eval_at_start:
+        validate(inputs, state, log)
     # A sitting may have ended between a checkpoint and its evaluation.
     if state.epoch and due(train_config.eval_period) and not log.has("val", state.step):
         validate(inputs, state, log)
     while state.epoch < max_epoch:
-        troubles = train_one_epoch(state, inputs.loader, inputs.plan, log, display)
+        troubles = train_one_epoch(state, inputs.loader, inputs.plan, log, display, inputs.group)
         for line in troubles.lines():
             _logger.warning("%s", line)
         if found := troubles.details:

@@ -12,6 +12,7 @@ import torch
 from mvit_video.data import Batch, TrainLoader
 from mvit_video.engine.errors import RunError
 from mvit_video.engine.optimising.optimiser import set_learning_rate
+from mvit_video.engine.processes.group import ALONE, Group
 from mvit_video.engine.records.display import TrainingDisplay
 from mvit_video.engine.records.logs import RunLog, memory_gb
 from mvit_video.engine.training.state import TrainState
@@ -20,7 +21,12 @@ from mvit_video.engine.training.video_troubles import VideoTroubles
 
 
 def train_one_epoch(
-    state: TrainState, loader: TrainLoader, plan: TrainPlan, log: RunLog, display: TrainingDisplay
+    state: TrainState,
+    loader: TrainLoader,
+    plan: TrainPlan,
+    log: RunLog,
+    display: TrainingDisplay,
+    group: Group = ALONE,
 ) -> VideoTroubles:
     """Run one epoch, counted in ``state``; returns which of its videos were damaged or could not be read.
 
@@ -35,7 +41,7 @@ def train_one_epoch(
     for index in range(num_steps):
         learning_rate = plan.schedule.learning_rate(state.epoch + index / num_steps)
         set_learning_rate(state.optimiser, learning_rate)
-        loss, grad_norm = train_step(state, islice(batches, plan.num_passes), plan)
+        loss, grad_norm = train_step(state, islice(batches, plan.num_passes), plan, group)
         if not math.isfinite(loss):
             raise RunError(
                 f"the loss is {loss} at step {state.step} (epoch {state.epoch}, learning rate "

@@ -72,8 +72,12 @@ class TrainInputs:
         return num_batches // self.plan.num_passes
 
 
-def prepare_training(config: Config) -> TrainInputs:
+def prepare_training(config: Config, group: Group = ALONE) -> TrainInputs:
     """Check everything a training run needs and put it together.
+
+    Args:
+        config: the configuration.
+        group: the processes that will train together; each prepares its own share.
 
     Raises:
         ValueError: the text says which key or file is at fault.
@@ -85,9 +89,9 @@ def prepare_training(config: Config) -> TrainInputs:
     videos = read_split(config, "train", architecture.num_classes, names)
     check_count(videos.class_names, architecture.num_classes, videos.source)
     names = videos.class_names
-    device = choose_device(config.device, config.num_gpus)
-    batch = resolve_batch(config, num_devices=1)
-    num_workers = cap_workers(config.data_loader.num_workers)
+    device = choose_device(config.device, config.num_gpus, group)
+    batch = resolve_batch(config, group.world_size)
+    num_workers = cap_workers(config.data_loader.num_workers, group.local_world_size)
     if len(videos) < batch.global_batch:
         raise RunError(
             f"{videos.source}: has {len(videos)} videos, fewer than the {batch.global_batch} of one "
@@ -98,7 +102,7 @@ def prepare_training(config: Config) -> TrainInputs:
         output_dir=output_dir,
         architecture=architecture,
         loader=training_loader(
-            config, videos, decoding, batch_size=batch.micro_batch, num_workers=num_workers
+            config, videos, decoding, batch_size=batch.micro_batch, num_workers=num_workers, group=group
         ),
         validation=_validation(config, architecture, decoding, names),
         plan=_plan(config, batch, device, num_classes=architecture.num_classes, num_videos=len(videos)),
@@ -106,6 +110,7 @@ def prepare_training(config: Config) -> TrainInputs:
         class_names=names,
         device=device,
         num_workers=num_workers,
+        group=group,
     )
 
 
@@ -140,9 +145,15 @@ def _plan(
 
 
 def training_loader(
-    config: Config, videos: VideoList, decoding: Decoding, *, batch_size: int, num_workers: int
+    config: Config,
+    videos: VideoList,
+    decoding: Decoding,
+    *,
+    batch_size: int,
+    num_workers: int,
+    group: Group = ALONE,
 ) -> TrainLoader:
-    """The clips that are trained on, in batches of ``batch_size`` videos."""
+    """The clips that this process of a group trains on, in batches of ``batch_size`` videos."""
     clips = TrainClips(
         videos,
         resolve_train_sampling(config),
@@ -160,6 +171,8 @@ def training_loader(
         timeout_seconds=config.data.timeout_seconds,
         mixing=resolve_mixing(config),
         group_size=config.mixup.group_size,
+        rank=group.rank,
+        world_size=group.world_size,
     )
 
 

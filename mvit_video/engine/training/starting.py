@@ -11,7 +11,7 @@ from mvit_video.engine.device import grad_scaler
 from mvit_video.engine.errors import RunError
 from mvit_video.engine.optimising.optimiser import build_optimiser, parameter_groups
 from mvit_video.engine.optimising.weight_average import WeightAverage
-from mvit_video.engine.processes.parallel import load_model_state
+from mvit_video.engine.processes.parallel import distribute, load_model_state
 from mvit_video.engine.randomness import restore_random_states
 from mvit_video.engine.training.preparation import TrainInputs
 from mvit_video.engine.training.state import TrainState
@@ -54,6 +54,7 @@ def fresh_state(inputs: TrainInputs, *, fresh: bool) -> TrainState:
         _logger.info("%s", load_weights(model, source))
         _logger.info("training starts at epoch 0 from these weights, with a new optimiser")
     model.to(inputs.device)
+    network = distribute(model, inputs.group, config.distributed.strategy)
     solver = config.solver
     groups = parameter_groups(
         model,
@@ -73,7 +74,7 @@ def fresh_state(inputs: TrainInputs, *, fresh: bool) -> TrainState:
     )
     average = WeightAverage(model, config.train.ema_decay) if config.train.ema_decay else None
     scaler = grad_scaler(inputs.device, inputs.plan.precision)
-    return TrainState(model, optimiser, scaler, average=average)
+    return TrainState(model, optimiser, scaler, average=average, wrapped=network)
 
 
 def restore(state: TrainState, path: Path, contents: dict[str, Any], config: Config) -> None:

@@ -18,6 +18,12 @@ class TrainState:
     epoch: int = 0
     step: int = 0
     average: WeightAverage | None = None
+    wrapped: nn.Module | None = None
+
+    @property
+    def network(self) -> nn.Module:
+        """What a training step calls: the model, or what several processes train it by."""
+        return self.model if self.wrapped is None else self.wrapped
 
     @property
     def device(self) -> torch.device:

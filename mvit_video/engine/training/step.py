@@ -1,7 +1,7 @@
 """One optimiser step. Axes: clips (B, 3, T, H, W) uint8, logits (B, K)."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +12,8 @@ from mvit_video.data import Batch, finish_batch, soft_targets
 from mvit_video.engine.device import Precision, autocast
 from mvit_video.engine.optimising.optimiser import clip_gradients
 from mvit_video.engine.optimising.schedule import Schedule
+from mvit_video.engine.processes.group import ALONE, Group
+from mvit_video.engine.processes.parallel import accumulating
 from mvit_video.engine.randomness import seed_step
 from mvit_video.engine.training.state import TrainState
 
@@ -23,7 +25,7 @@ class TrainPlan:
     Attributes:
         schedule: the learning rate by fractional epoch.
         global_batch: clips behind one optimiser step; the loss is their mean.
-        num_passes: the loader's batches that make up a step, one forward and backward pass each.
+        num_passes: a process's batches that make up a step, one forward and backward pass each.
         precision: of the forward pass.
         mean: per channel, of values in 0-1.
         std: likewise.
@@ -53,29 +55,43 @@ class TrainPlan:
     log_period: int
 
 
-def train_step(state: TrainState, batches: Iterable[Batch], plan: TrainPlan) -> tuple[float, float | None]:
+def train_step(
+    state: TrainState,
+    batches: Iterable[Batch],
+    plan: TrainPlan,
+    group: Group = ALONE,
+    *,
+    sum_losses: Callable[[float], float] | None = None,
+) -> tuple[float, float | None]:
     """One optimiser step on the mean loss over the global batch, whatever the sizes of its passes.
+
+    Pass p of process r is pass ``p * world_size + r`` of the step, so that its clips, its mixes and what is
+    drawn inside the model do not depend on who computes it.
 
     Args:
         state: is changed, unless the loss is not finite.
-        batches: the passes, together ``plan.global_batch`` clips.
+        batches: the passes of this process; those of all processes are ``plan.global_batch`` clips.
         plan: the numbers.
+        group: the processes; all of them have to call this.
+        sum_losses: makes the loss of all processes of that of this one; None asks the group alone.
 
     Returns:
-        The loss, and the gradients' joint norm before clipping where it is known.
+        The loss over all processes, and the gradients' joint norm before clipping where it is known.
     """
     state.optimiser.zero_grad(set_to_none=True)
     total = torch.zeros((), device=state.device)
-    for part, batch in enumerate(batches):
-        seed_step(plan.seed, state.step, part)
+    for index, batch in enumerate(batches):
+        seed_step(plan.seed, state.step, index * group.world_size + group.rank)
         clips, targets = _finish(batch, plan, state.device)
-        with autocast(state.device, plan.precision):
-            logits = state.model(clips)
-        # A sum over the pass divided by the global batch: passes of any size add up to the mean.
-        loss = F.cross_entropy(logits.float(), targets, reduction="sum") / plan.global_batch
-        torch.autograd.backward(state.scaler.scale(loss))
+        with accumulating(state.network, more_follows=index + 1 < plan.num_passes):
+            with autocast(state.device, plan.precision):
+                logits = state.network(clips)
+            # A sum over the pass divided by the global batch: passes of any size add up to the mean.
+            loss = F.cross_entropy(logits.float(), targets, reduction="sum") / plan.global_batch
+            # The gradients are averaged over the processes, and the loss is meant as their sum.
+            torch.autograd.backward(state.scaler.scale(loss * group.world_size))
         total += loss.detach()
-    value = float(total)
+    value = sum_losses(float(total)) if sum_losses else group.sum([float(total)])[0]
     if not math.isfinite(value):
         return value, None
     state.scaler.unscale_(state.optimiser)

@@ -12,22 +12,24 @@ from mvit_video.engine.resolve import (
 
 
 @pytest.mark.parametrize(
-    ("words", "devices", "expected"),
+    ("words", "processes", "expected"),
     [
         (["TRAIN.BATCH_SIZE=16", "NUM_GPUS=8"], 8, BatchPlan(16, 2, 2, 1)),
         (["TRAIN.BATCH_SIZE=16", "NUM_GPUS=8"], 2, BatchPlan(16, 8, 2, 4)),
-        (["TRAIN.BATCH_SIZE=16", "NUM_GPUS=8"], 0, BatchPlan(16, 16, 2, 8)),
-        (["TRAIN.BATCH_SIZE=16", "NUM_GPUS=2"], 8, BatchPlan(16, 8, 8, 1)),
-        (["TRAIN.BATCH_SIZE=16", "NUM_GPUS=0"], 8, BatchPlan(16, 16, 16, 1)),
-        (["TRAIN.BATCH_SIZE=16", "NUM_GPUS=8", "NUM_SHARDS=4"], 8, BatchPlan(64, 2, 2, 1)),
+        (["TRAIN.BATCH_SIZE=16", "NUM_GPUS=8"], 1, BatchPlan(16, 16, 2, 8)),
+        (["TRAIN.BATCH_SIZE=16", "NUM_GPUS=2"], 8, BatchPlan(16, 2, 2, 1)),
+        (["TRAIN.BATCH_SIZE=16", "NUM_GPUS=0"], 1, BatchPlan(16, 16, 16, 1)),
+        (["TRAIN.BATCH_SIZE=16", "NUM_GPUS=8", "NUM_SHARDS=4"], 32, BatchPlan(64, 2, 2, 1)),
+        (["TRAIN.BATCH_SIZE=16", "NUM_GPUS=8", "NUM_SHARDS=4"], 1, BatchPlan(64, 64, 2, 32)),
+        (["TRAIN.BATCH_SIZE=3", "NUM_GPUS=1", "NUM_SHARDS=2"], 2, BatchPlan(6, 3, 3, 1)),
         (["TRAIN.BATCH_SIZE=12", "NUM_GPUS=8"], 1, BatchPlan(12, 12, 1, 12)),
         (["TRAIN.BATCH_SIZE=15", "NUM_GPUS=2"], 1, BatchPlan(15, 15, 5, 3)),
         (["TRAIN.BATCH_SIZE=16", "NUM_GPUS=1", "TRAIN.MICRO_BATCH_SIZE=4"], 1, BatchPlan(16, 16, 4, 4)),
         (["TRAIN.BATCH_SIZE=16", "NUM_GPUS=1", "TRAIN.MICRO_BATCH_SIZE=99"], 1, BatchPlan(16, 16, 16, 1)),
     ],
 )
-def test_the_global_batch_is_kept_by_accumulation(words, devices, expected):
-    assert resolve_batch(load_config([], words), devices) == expected
+def test_the_global_batch_is_kept_by_accumulation(words, processes, expected):
+    assert resolve_batch(load_config([], words), processes) == expected
 
 
 class TestMixingGroups:
@@ -68,8 +70,16 @@ class TestMixingGroups:
     def test_have_to_fill_the_batch(self):
         words = (*self.MIXUP, "TRAIN.BATCH_SIZE=6", "MIXUP.GROUP_SIZE=4")
         assert message(resolve_batch, *words, more=(1,)) == (
-            "MIXUP.GROUP_SIZE is 4, which does not divide the 6 videos of one step on one device: change it "
-            "or TRAIN.BATCH_SIZE (6)"
+            "MIXUP.GROUP_SIZE is 4, which does not divide the 6 videos of one step: change it or "
+            "TRAIN.BATCH_SIZE (6)"
+        )
+
+    def test_are_not_cut_by_processes(self):
+        words = (*self.MIXUP, "TRAIN.BATCH_SIZE=8", "MIXUP.GROUP_SIZE=4")
+        assert resolve_batch(load_config([], words), 2).micro_batch == 4
+        assert message(resolve_batch, *words, more=(4,)) == (
+            "TRAIN.BATCH_SIZE is 8, which 4 processes cannot share evenly in whole groups of "
+            "MIXUP.GROUP_SIZE 4: make it a multiple of 16, or start 2 of them"
         )
 
     def test_hold_more_than_one_clip(self):
@@ -81,7 +91,15 @@ class TestMixingGroups:
 
 def test_batches_that_cannot_be_shared_out():
     text = message(resolve_batch, "TRAIN.BATCH_SIZE=12", "NUM_GPUS=8", more=(8,))
-    assert text.startswith("TRAIN.BATCH_SIZE is 12, which 8 devices cannot share evenly")
+    assert text == (
+        "TRAIN.BATCH_SIZE is 12, which 8 processes cannot share evenly: make it a multiple of 8, or start 6 "
+        "of them"
+    )
+    text = message(resolve_batch, "TRAIN.BATCH_SIZE=4", "NUM_SHARDS=2", more=(16,))
+    assert text == (
+        "TRAIN.BATCH_SIZE is 4 on each of 2 nodes (NUM_SHARDS), which 16 processes cannot share evenly: make "
+        "it a multiple of 8, or start 8 of them"
+    )
     text = message(resolve_batch, "TRAIN.BATCH_SIZE=16", "TRAIN.MICRO_BATCH_SIZE=5", more=(1,))
     assert text.endswith("does not divide the 16 videos of one device: set it to 4")
 
