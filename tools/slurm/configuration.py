@@ -66,7 +66,7 @@ GresTypes=gpu
 # A job that is requeued waits until the credential of its former start has expired: 120 s by default.
 AuthInfo=cred_expire=8
 # From SIGTERM to SIGKILL. Longer than a step and a checkpoint of the tests, on a machine that is busy.
-KillWait=20
+KillWait=12
 # Look at the queue at once rather than once a minute.
 SchedulerParameters=sched_interval=2,bf_interval=2
 # sacct is asked long after: jobs stay known to scontrol, too.

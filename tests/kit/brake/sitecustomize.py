@@ -1,0 +1,78 @@
+"""Holds a run's processes where a test wants them; Python loads this by itself from a folder in PYTHONPATH.
+
+In the folder that BRAKE names a test writes ``hold``, with the number of an optimiser step. Processes that
+come to that step stop inside the optimiser: those of even rank before it has changed the weights, those
+of odd rank after. Each writes ``held.RANK`` (its process id), and ``signalled.RANK`` when a signal arrives.
+They go on when ``hold`` is gone. The number of the step is the optimiser's own, so it survives a restart.
+
+``hold-part`` does the same to one task of a job array, before the first forward pass of its model.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+
+
+def hold(path, place):
+    """Wait here until the file is gone; say who waits, and whether a signal has come meanwhile."""
+    arrived, ours = socket.socketpair()
+    arrived.setblocking(False)
+    ours.setblocking(False)
+    former = signal.set_wakeup_fd(ours.fileno())
+    write(path.with_name(f"held.{place}"), str(os.getpid()))
+    try:
+        while path.exists():
+            time.sleep(0.02)
+            with contextlib.suppress(BlockingIOError):
+                number = arrived.recv(1)[0]
+                write(path.with_name(f"signalled.{place}"), signal.Signals(number).name)
+    finally:
+        signal.set_wakeup_fd(former)
+
+
+def write(path, text):
+    """The file appears whole."""
+    part = path.with_name(f".{path.name}")
+    part.write_text(text)
+    part.rename(path)
+
+
+def asked(path, number):
+    """Whether the file is there and says this number."""
+    try:
+        return int(path.read_text()) == number
+    except (FileNotFoundError, ValueError):  # not there, or not written yet
+        return False
+
+
+def hold_in_optimisers(path, rank):
+    """Every optimiser stops in the step that the file names."""
+    from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+
+    def stop(optimiser, args, kwargs):
+        steps = [int(values["step"]) for values in optimiser.state.values() if "step" in values]
+        if asked(path, max(steps, default=0) - rank % 2):
+            hold(path, rank)
+
+    (register_optimizer_step_post_hook if rank % 2 else register_optimizer_step_pre_hook)(stop)
+
+
+def hold_in_forward(path, part):
+    """Every module stops if the file names this part."""
+    from torch.nn.modules.module import register_module_forward_pre_hook
+
+    def stop(module, inputs):
+        if asked(path, part):
+            hold(path, part)
+
+    register_module_forward_pre_hook(stop)
+
+
+if "BRAKE" in os.environ and "SLURM_PROCID" in os.environ:
+    if "SLURM_ARRAY_TASK_ID" in os.environ:
+        hold_in_forward(Path(os.environ["BRAKE"], "hold-part"), int(os.environ["SLURM_ARRAY_TASK_ID"]))
+    else:
+        hold_in_optimisers(Path(os.environ["BRAKE"], "hold"), int(os.environ["SLURM_PROCID"]))
