@@ -7,6 +7,7 @@ from mvit_video.engine.records.display import counting
 from mvit_video.engine.records.logs import RunLog
 from mvit_video.engine.resolve import resolve_statistics, resolve_test_batch
 from mvit_video.engine.testing.evaluation import ViewScorer, evaluate
+from mvit_video.engine.testing.results import TestResult
 from mvit_video.engine.training.preparation import TrainInputs
 from mvit_video.engine.training.state import TrainState
 
@@ -14,9 +15,33 @@ _logger = logging.getLogger("mvit_video.engine")
 
 
 def validate(inputs: TrainInputs, state: TrainState, log: RunLog) -> None:
-    """Score one centre view of each video of the val list, if there is one, and write a row of kind "val"."""
+    """Score one centre view of each video of the val list, if there is one, and write a row of kind "val".
+
+    Where the weights are averaged, the averages are scored too: ``ema_top1`` and ``ema_top5`` of the row.
+    """
     if inputs.validation is None:
         return
+    result = _score(inputs, state, "evaluating")
+    numbers = {"top1": result.top1, "top5": result.top5}
+    _logger.info("epoch %d, one centre view of each val video: %s", state.epoch, result)
+    if state.average is not None:
+        with state.average.in_model():
+            averaged = _score(inputs, state, "evaluating averaged weights")
+        numbers |= {"ema_top1": averaged.top1, "ema_top5": averaged.top5}
+        _logger.info("epoch %d, the same by the averaged weights: %s", state.epoch, averaged)
+    log.write(
+        "val",
+        step=state.step,
+        epoch=float(state.epoch),
+        **numbers,
+        num_videos=result.num_videos,
+        num_unreadable=len(result.unreadable),
+        num_damaged=len(result.damaged),
+    )
+
+
+def _score(inputs: TrainInputs, state: TrainState, description: str) -> TestResult:
+    assert inputs.validation is not None
     config = inputs.config
     mean, std = resolve_statistics(config)
     scorer = ViewScorer(
@@ -28,22 +53,11 @@ def validate(inputs: TrainInputs, state: TrainState, log: RunLog) -> None:
         views_per_batch=resolve_test_batch(config),
         method=config.data.ensemble_method,
     )
-    with counting("evaluating", len(inputs.validation), live=False) as progress:
-        result = evaluate(
+    with counting(description, len(inputs.validation), live=False) as progress:
+        return evaluate(
             scorer,
             inputs.validation,
             num_workers=inputs.num_workers,
             timeout_seconds=config.data.timeout_seconds,
             progress=progress,
         )
-    log.write(
-        "val",
-        step=state.step,
-        epoch=float(state.epoch),
-        top1=result.top1,
-        top5=result.top5,
-        num_videos=result.num_videos,
-        num_unreadable=len(result.unreadable),
-        num_damaged=len(result.damaged),
-    )
-    _logger.info("epoch %d, one centre view of each val video: %s", state.epoch, result)
