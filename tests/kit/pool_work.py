@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mvit_video.data.loading.worker import heartbeat
+from mvit_video.data.loading.worker import heartbeat, result_room
 
 
 def work(task):
@@ -48,6 +48,13 @@ def do_hold(seconds):
 def do_begin_and_sleep(marker):
     Path(marker).write_text(str(os.getpid()))
     time.sleep(1000)
+
+
+def do_begin_and_wait(marker):
+    Path(marker).write_text(str(os.getpid()))
+    while not Path(marker + ".go").exists():
+        time.sleep(0.01)
+    return os.getpid()
 
 
 def do_begin_and_hold(marker):
@@ -91,6 +98,13 @@ def do_clip(shape):
     """A tensor laid out channels last, as clips are."""
     count = int(np.prod(shape))
     return torch.arange(count, dtype=torch.int32).view(shape).permute(3, 0, 1, 2)
+
+
+def do_write_into_room(value):
+    """An array that lies where results go already, and one that does not."""
+    array = np.frombuffer(result_room(), np.uint8, 10_000)
+    array[:] = value
+    return array, np.full(10_000, value + 1, np.uint8)
 
 
 def do_modules(_):

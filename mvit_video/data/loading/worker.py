@@ -18,6 +18,9 @@ from typing import Any, Literal
 
 from mvit_video.data.loading.shared_memory import Message, SharedBlock, pack
 
+# Ctrl-C and requests to leave are the parent's business; it ends its workers.
+PARENTS_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+
 Kind = Literal["ready", "failed", "result", "error", "skipped"]
 
 
@@ -96,9 +99,21 @@ def heartbeat() -> None:
     _heart()
 
 
+_room: memoryview | None = None
+
+
+def result_room() -> memoryview | None:
+    """Where work may put its result to save a copy, if that has one large array; None outside of workers.
+
+    It was zero or holds an old result, and is this task's until its result is sent.
+    """
+    return _room
+
+
 def serve(setup: Setup, connection: Connection) -> None:
     """The life of a worker."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business; it ends its workers
+    for number in PARENTS_SIGNALS:  # they are blocked already, unless another library started the server
+        signal.signal(number, signal.SIG_IGN)
     _die_with_parent()
     try:
         work = pickle.loads(setup.work)
@@ -112,7 +127,7 @@ def serve(setup: Setup, connection: Connection) -> None:
 
 
 def _carry_out(order: Order, work: Callable[[Any], object], setup: Setup) -> Reply:
-    global _heart
+    global _heart, _room
     board, number = setup.board, setup.number
     if order.serial < board.first_serial:
         return Reply("skipped", order.serial)
@@ -122,7 +137,7 @@ def _carry_out(order: Order, work: Callable[[Any], object], setup: Setup) -> Rep
     def beat() -> None:
         board.begin(number, order.serial)
 
-    _heart = beat
+    _heart, _room = beat, room
     beat()
     try:
         return Reply("result", order.serial, pack(work(pickle.loads(order.task)), room))

@@ -10,21 +10,22 @@ that imports and does, is left out unless the work is defined in it.
 
 import contextlib
 import multiprocessing
+import multiprocessing.util
 import os
 import pickle
 import selectors
 import signal
 import sys
 import time
-import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
 from typing import Any, Literal
 
 from mvit_video.data.loading.shared_memory import SharedBlock, unpack
-from mvit_video.data.loading.worker import Board, Order, Reply, Setup, serve
+from mvit_video.data.loading.worker import PARENTS_SIGNALS, Board, Order, Reply, Setup, serve
 
 StartMethod = Literal["forkserver", "spawn"]
 
@@ -121,7 +122,10 @@ class Workforce:
         self._workers: list[_Worker] = []
         self._selector = selectors.DefaultSelector()
         self._idle_deaths = 0
-        self._finalizer = weakref.finalize(self, _end_all, self._workers, os.getpid())
+        # With a priority it runs before multiprocessing waits for daemons to heed its SIGTERM; they do not.
+        self._finalizer = multiprocessing.util.Finalize(
+            self, _end_all, (self._workers, os.getpid()), exitpriority=1
+        )
 
     def close(self) -> None:
         """Ends the workers at once; safe to call twice."""
@@ -184,7 +188,7 @@ class Workforce:
         )
         self._board.end(number)
         try:
-            with contextlib.nullcontext() if self._needs_main else _without_main():
+            with _signals_blocked(), contextlib.nullcontext() if self._needs_main else _without_main():
                 process.start()
         except (OSError, EOFError) as error:
             ours.close()
@@ -251,6 +255,22 @@ class Workforce:
         self._idle_deaths += 1
         if self._idle_deaths > _IDLE_DEATHS * self._num_workers:
             raise WorkerError(f"worker processes end again and again without a task: the last was {reason}")
+
+
+@contextlib.contextmanager
+def _signals_blocked() -> Iterator[None]:
+    """Processes started meanwhile do not hear signals that are meant for the parent.
+
+    Shells, Slurm and torchrun send them to all processes of a job, and a training run needs its workers until
+    it has saved. The server of workers and multiprocessing's resource tracker inherit this too.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, PARENTS_SIGNALS)
+    try:
+        resource_tracker.ensure_running()  # where it starts the tracker it unblocks some
+        signal.pthread_sigmask(signal.SIG_BLOCK, PARENTS_SIGNALS)
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager

@@ -77,6 +77,12 @@ def test_arrays_are_sent_through_shared_memory_or_not(pool, size):
         assert np.array_equal(result["array"], np.arange(size))
 
 
+def test_a_result_may_be_made_where_it_is_sent(pool):
+    for number, (_, (made_there, copied)) in enumerate(pool.run([("write_into_room", i) for i in range(20)])):
+        assert np.array_equal(made_there, np.full(10_000, number))
+        assert np.array_equal(copied, np.full(10_000, number + 1))
+
+
 def test_tensors_keep_their_layout(pool):
     shape = (4, 20, 30, 3)
     expected = torch.arange(7200, dtype=torch.int32).view(shape).permute(3, 0, 1, 2)
@@ -354,3 +360,36 @@ def test_ctrl_c_is_the_parents_business(tmp_path):
     out, err = process.communicate()
     assert (process.returncode, out, err) == (0, "interrupted\n", "")
     assert not any(is_running(int(Path(marker).read_text())) for marker in markers)
+
+
+REQUESTS = """
+    import signal
+    noted = set()
+    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT):
+        signal.signal(number, lambda number, frame: noted.add(number))
+    main()
+    print(len(noted), flush=True)
+"""
+
+
+@pytest.mark.parametrize("method", ["forkserver", pytest.param("spawn", marks=pytest.mark.slow)])
+def test_requests_to_leave_that_a_whole_job_is_sent_are_the_parents_business(tmp_path, method):
+    markers = [str(tmp_path / name) for name in "ab"]
+    tasks = [*(("begin_and_wait", marker) for marker in markers), *numbers(4)]
+    process = start(["-c", script(tasks, REQUESTS, method)], start_new_session=True)
+    wait_until(lambda: all(Path(marker).exists() and Path(marker).read_text() for marker in markers))
+    pids = [Path(marker).read_text() for marker in markers]
+    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT):
+        os.killpg(process.pid, number)
+    for marker in markers:
+        Path(marker + ".go").touch()
+    out, err = process.communicate()
+    assert (process.returncode, err) == (0, "")
+    assert out.split() == [*pids, "0", "1", "2", "3", "4"]  # by the same workers, not by others after them
+
+
+def test_a_program_that_does_not_close_its_workers_ends(tmp_path):
+    ending = "pool = WorkerPool(work, num_workers=2)\nprint(next(iter(pool.run([('return', 7)]))))\n"
+    process = start(["-c", script([], ending)])
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (0, "(('return', 7), 7)\n", "")
