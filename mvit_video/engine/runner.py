@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from mvit_video.config import Config
 from mvit_video.engine.errors import RunError
+from mvit_video.engine.processes.group import Group
+from mvit_video.engine.processes.joining import joined
 from mvit_video.engine.testing.results import TestResult
 from mvit_video.engine.testing.testing import TestInputs, prepare_test, test
 from mvit_video.engine.training.fitting import TrainResult, fit
@@ -21,6 +23,7 @@ class RunResult:
 def run(config: Config) -> RunResult:
     """Train if TRAIN.ENABLE, then test if TEST.ENABLE.
 
+    Processes that were started together, by torchrun or as the tasks of a Slurm job, share the work.
     What the test needs (its list, where its results go) is checked before training starts.
 
     Raises:
@@ -28,13 +31,14 @@ def run(config: Config) -> RunResult:
     """
     if not (config.train.enable or config.test.enable):
         raise RunError("TRAIN.ENABLE and TEST.ENABLE are both False: nothing to do; set one of them True")
-    trained, inputs = _train(config) if config.train.enable else (None, None)
-    tested = test(config, inputs) if config.test.enable else None
+    with joined(config) as group:
+        trained, inputs = _train(config, group) if config.train.enable else (None, None)
+        tested = test(config, inputs) if config.test.enable else None
     return RunResult(trained, tested)
 
 
-def _train(config: Config) -> tuple[TrainResult, TestInputs | None]:
+def _train(config: Config, group: Group) -> tuple[TrainResult, TestInputs | None]:
     """Train; also gives what the test after it needs, checked before."""
-    inputs = prepare_training(config)
+    inputs = prepare_training(config, group)
     test_inputs = prepare_test(config, inputs.class_names) if config.test.enable else None
     return fit(inputs), test_inputs

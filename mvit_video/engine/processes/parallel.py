@@ -80,6 +80,23 @@ def full_model_state(model: nn.Module) -> dict[str, Tensor]:
     return {name: whole(tensor.detach()) for name, tensor in model.state_dict().items()}
 
 
+def whole_model(model: nn.Module) -> nn.Module:
+    """A plain model with the weights of a sharded one; all processes have to call this.
+
+    Each of them can then run it alone, and as often as it likes.
+
+    Args:
+        model: from :func:`distribute`; one that is not sharded is given back as it is.
+    """
+    if not isinstance(model, FSDPModule):
+        return model
+    architecture: Any = model.architecture
+    with torch.device("meta"):
+        copy = MViT(architecture)
+    copy.load_state_dict(full_model_state(model), assign=True)
+    return copy.train(model.training)
+
+
 def load_model_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Load what :func:`full_model_state` gave, in all processes.
 

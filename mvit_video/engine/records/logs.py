@@ -123,7 +123,7 @@ def prepare_output_dir(path: str | Path, key: str = "OUTPUT_DIR") -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # a process on another node may have the same number
     except OSError as error:
         reason = error.strerror or error
         raise RunError(

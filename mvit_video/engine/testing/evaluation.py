@@ -2,14 +2,19 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from mvit_video.data import TestSample, TestVideos, normalise, test_loader
+from mvit_video.data import TestSample, TestVideos, VideoRecord, merge_shards, normalise, test_loader
 from mvit_video.engine.device import Precision, autocast
+from mvit_video.engine.errors import Stopped
+from mvit_video.engine.processes.group import ALONE, Group
+from mvit_video.engine.processes.parallel import whole_model
+from mvit_video.engine.stopping import signal_seen
 from mvit_video.engine.testing.ensemble import EnsembleMethod, ensemble_views
 from mvit_video.engine.testing.metrics import topk_correct
 from mvit_video.engine.testing.results import TestResult, VideoResult
@@ -65,33 +70,57 @@ def evaluate(
     num_workers: int = 0,
     timeout_seconds: float = 60.0,
     progress: Callable[[int], None] = lambda done: None,
+    group: Group = ALONE,
 ) -> TestResult:
     """Score every video of a data set over all its views and count the right ones.
 
-    A video is decoded once for all its views. One that cannot be read is listed, never replaced, and does not
-    count towards the accuracy.
+    A video is decoded once for all its views, by one of the processes. One that cannot be read is listed,
+    never replaced, and does not count towards the accuracy.
 
     Args:
-        scorer: the model and how to run it.
+        scorer: the model and how to run it; a sharded model is put together first.
         dataset: the videos and their views.
         num_workers: processes that decode; 0 decodes here.
         timeout_seconds: the longest that a worker may take for one video.
-        progress: called with the number of videos done.
+        progress: called with the number of videos done, by all processes if they are equally fast.
+        group: the processes that share the videos; all of them have to call this, and each gets the result.
+
+    Raises:
+        Stopped: a signal asked one of the processes to leave.
     """
-    rows: list[VideoResult] = []
-    samples = test_loader(dataset, num_workers=num_workers, timeout_seconds=timeout_seconds)
-    for sample, logits_VK in score_views(scorer, map(_without_views, samples)):
-        record = dataset.records[sample.index]
-        damage = "; ".join(damaged.reason for damaged in sample.damaged) or None
-        if logits_VK is None:
-            rows.append(VideoResult(record.path, record.label, None, 0, sample.error))
-        else:
-            scores_K = ensemble_views(logits_VK, scorer.method)
-            if scorer.method == "sum":
-                scores_K = scores_K / len(logits_VK)
-            rows.append(VideoResult(record.path, record.label, scores_K, len(logits_VK), damage=damage))
-        progress(len(rows))
-    return summarise(rows)
+    scorer = replace(scorer, model=whole_model(scorer.model))
+    rows: list[tuple[int, VideoResult]] = []
+    samples = test_loader(
+        dataset,
+        num_workers=num_workers,
+        timeout_seconds=timeout_seconds,
+        rank=group.rank,
+        world_size=group.world_size,
+    )
+    with closing(samples):
+        for sample, logits_VK in score_views(scorer, map(_without_views, samples)):
+            rows.append((sample.index, _row(dataset.records[sample.index], sample, logits_VK, scorer.method)))
+            progress(min(len(rows) * group.world_size, len(dataset)))
+            if signal_seen() is not None:
+                break
+    signals, shards = zip(*group.gather((signal_seen(), rows)), strict=True)
+    num_done, seen = sum(map(len, shards)), [number for number in signals if number is not None]
+    if seen and num_done < len(dataset):
+        raise Stopped(seen[0], f"after {num_done} of {len(dataset)} videos")
+    return summarise(merge_shards(shards, len(dataset)))
+
+
+def _row(
+    record: VideoRecord, sample: TestSample, logits_VK: Tensor | None, method: EnsembleMethod
+) -> VideoResult:
+    """What came of a video."""
+    if logits_VK is None:
+        return VideoResult(record.path, record.label, None, 0, sample.error)
+    scores_K = ensemble_views(logits_VK, method)
+    if method == "sum":
+        scores_K = scores_K / len(logits_VK)
+    damage = "; ".join(damaged.reason for damaged in sample.damaged) or None
+    return VideoResult(record.path, record.label, scores_K, len(logits_VK), damage=damage)
 
 
 def _without_views(sample: TestSample) -> tuple[TestSample, Tensor | None]:

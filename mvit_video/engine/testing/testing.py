@@ -9,6 +9,8 @@ from mvit_video.config import Config
 from mvit_video.data import Decoding, TestVideos, VideoList, ViewPlan
 from mvit_video.engine.device import cap_workers, choose_device, choose_precision, describe_device
 from mvit_video.engine.inputs import find_weights, known_names, load_first, match_classes, read_split
+from mvit_video.engine.processes.group import Group
+from mvit_video.engine.processes.joining import joined
 from mvit_video.engine.records.display import counting
 from mvit_video.engine.records.logs import prepare_output_dir
 from mvit_video.engine.resolve import (
@@ -66,6 +68,8 @@ def prepare_test(config: Config, names: Sequence[str] | None = None) -> TestInpu
 def test(config: Config, inputs: TestInputs | None = None) -> TestResult:  # noqa: PT028 - not a test
     """Test as the configuration says, whether or not TEST.ENABLE is set.
 
+    Processes that were started together (by torchrun, say) share the videos; each gets the result.
+
     Args:
         config: the configuration.
         inputs: what :func:`prepare_test` gave for it; None prepares now.
@@ -73,9 +77,14 @@ def test(config: Config, inputs: TestInputs | None = None) -> TestResult:  # noq
     Raises:
         ValueError: something the user can mend; the text says what.
     """
+    with joined(config) as group:
+        return _test(config, inputs, group)
+
+
+def _test(config: Config, inputs: TestInputs | None, group: Group) -> TestResult:
     sources = find_weights(config)
     inputs = inputs or prepare_test(config)
-    device = choose_device(config.device, config.num_gpus)
+    device = choose_device(config.device, config.num_gpus, group)
     precision = choose_precision(config.test.precision, device, training=False)
     model = MViT(inputs.architecture)
     report = load_first(model, sources)
@@ -104,16 +113,18 @@ def test(config: Config, inputs: TestInputs | None = None) -> TestResult:  # noq
         views_per_batch=resolve_test_batch(config),
         method=config.data.ensemble_method,
     )
-    with counting("testing", len(dataset)) as progress:
+    with counting("testing", len(dataset), live=group.is_main) as progress:
         result = evaluate(
             scorer,
             dataset,
-            num_workers=cap_workers(config.data_loader.num_workers),
+            num_workers=cap_workers(config.data_loader.num_workers, group.local_world_size),
             timeout_seconds=config.data.timeout_seconds,
             progress=progress,
+            group=group,
         )
-    write_results(inputs.results_path, result, names)
-    _say(config, inputs, result)
+    if group.is_main:
+        write_results(inputs.results_path, result, names)
+        _say(config, inputs, result)
     return result
 
 

@@ -10,6 +10,7 @@ from mvit_video.config import Config, dump_config
 from mvit_video.engine.checkpoints import files as checkpoints
 from mvit_video.engine.device import describe_device
 from mvit_video.engine.errors import RunError
+from mvit_video.engine.processes.joining import joined
 from mvit_video.engine.processes.parallel import full_model_state
 from mvit_video.engine.randomness import random_states, seed_everything
 from mvit_video.engine.records.display import TrainingDisplay
@@ -50,7 +51,8 @@ def train(config: Config) -> TrainResult:
     Raises:
         ValueError: something the user can mend; the text says what.
     """
-    return fit(prepare_training(config))
+    with joined(config) as group:
+        return fit(prepare_training(config, group))
 
 
 def fit(inputs: TrainInputs) -> TrainResult:

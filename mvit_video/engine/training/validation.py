@@ -60,4 +60,5 @@ def _score(inputs: TrainInputs, state: TrainState, description: str) -> TestResu
             num_workers=inputs.num_workers,
             timeout_seconds=config.data.timeout_seconds,
             progress=progress,
+            group=inputs.group,
         )
