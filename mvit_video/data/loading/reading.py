@@ -16,6 +16,7 @@ from mvit_video.data.augment.erasing import Erasure, RandomErasing
 from mvit_video.data.augment.transform import TrainTransform
 from mvit_video.data.loading.bad_videos import BadVideo, bad_video
 from mvit_video.data.loading.views import ClipTimes, decode_views
+from mvit_video.data.loading.worker import result_room
 from mvit_video.data.sampling.train_sampling import TrainSampling
 from mvit_video.data.sampling.view_plan import ViewPlan
 from mvit_video.data.video.errors import IndexContradicted, VideoError
@@ -184,7 +185,7 @@ class ViewReader:
             shuffle_seed = int(np.random.SeedSequence([self.seed, task.index]).generate_state(1)[0])
         try:
             with open_reader(task.path, self.decoding) as video:
-                views, clips = decode_views(video, self.plan, shuffle_seed=shuffle_seed)
+                views, clips = decode_views(video, self.plan, shuffle_seed=shuffle_seed, room=result_room())
                 return ReadViews(views, clips, _damage_of(video, task.path))
         except VideoError as error:
             return Unreadable(bad_video(task.path, str(error)).reason)

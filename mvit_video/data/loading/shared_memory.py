@@ -59,6 +59,8 @@ def _new_file(size: int) -> int:
 def pack(value: object, room: memoryview) -> Message:
     """Pickles a value, writing large arrays and tensors into ``room`` as long as they fit.
 
+    An array that was made where it belongs (the first one at the beginning of ``room``) is not copied.
+
     Args:
         value: Whatever can be pickled.
         room: Bytes that the receiver sees too; they are its until it has used what ``unpack`` gives.
@@ -72,7 +74,8 @@ def pack(value: object, room: memoryview) -> Message:
         data = buffer.raw()
         if data.nbytes < _SMALL or end + data.nbytes > len(room):
             return True
-        room[end : end + data.nbytes] = data
+        if _address(data) != _address(room) + end:
+            room[end : end + data.nbytes] = data
         spans.append((end, data.nbytes))
         end = -(-(end + data.nbytes) // _ALIGNMENT) * _ALIGNMENT
         return False
@@ -86,6 +89,10 @@ def unpack(message: Message, room: memoryview) -> Any:
     """The value that was packed; its large arrays lie in ``room``: copy them before that is reused."""
     data, spans = message
     return pickle.loads(data, buffers=[room[start : start + size] for start, size in spans])
+
+
+def _address(memory: memoryview) -> int:
+    return np.frombuffer(memory, np.uint8).ctypes.data
 
 
 class _Pickler(pickle.Pickler):

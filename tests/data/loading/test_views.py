@@ -128,6 +128,17 @@ def test_three_crops_are_what_each_alone_would_be(tmp_path, size):
             assert difference.abs().max() <= 1
 
 
+@pytest.mark.parametrize("missing", [0, 1])
+def test_views_are_written_into_memory_that_is_given_if_they_fit(tmp_path, missing):
+    plan = ViewPlan(4, 2, 2, 3, 32, 32)
+    room = bytearray(6 * 3 * 4 * 32 * 32 - missing)
+    with open_video(write_video(tmp_path / "v.mp4", 30, width=96, height=32)) as video:
+        expected = decode_views(video, plan).views
+        found = decode_views(video, plan, room=room).views
+    assert torch.equal(found, expected)
+    assert (bytes(room) == expected.permute(0, 2, 3, 4, 1).numpy().tobytes()) == (missing == 0)
+
+
 def test_positions_are_computed_again_when_the_packets_miscount(tmp_path):
     path = write_headless_video(tmp_path / "v.mkv", 60, gop=12)
     with open_video(path) as video:
