@@ -1,6 +1,7 @@
 # make demo   train, test and predict on rendered videos, from nothing
 # make test   the tests
 # make lint   what CI checks besides the tests
+# make test-slow, make test-slurm   tests that take long; those that start a Slurm cluster here (root, Debian)
 # Every target sets up .venv by itself; PYTHON=python3.12 chooses the interpreter, VENV=DIR another place.
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find mvit_video configs -name '*.py' -o -name '*.yaml' -o -name '*.txt')
 
-.PHONY: demo test test-slow test-all lint clean
+.PHONY: demo test test-slow test-slurm lint clean
 
 demo: $(VENV)/.package
 	$(BIN)/python tools/demo/run.py
@@ -17,7 +18,10 @@ test: $(VENV)/.package
 	$(BIN)/pytest
 
 test-slow: $(VENV)/.package
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m 'slow and not slurm'
+
+test-slurm: $(VENV)/.package
+	$(BIN)/pytest -m slurm
 
 lint: $(VENV)/.package
 	$(BIN)/ruff check .

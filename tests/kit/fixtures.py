@@ -48,15 +48,20 @@ def read(name):
     """(meta, {official key: shape}, expected, input) of one fixture."""
     folder = FOLDER / name
     meta = json.loads((folder / "meta.json").read_text())
-    shapes = json.loads((folder / "state_dict.json").read_text())
+    named_shapes = shapes(name)
     with np.load(folder / "expected.npz") as stored:
         expected = {key: stored[key] for key in stored.files}
     expected.setdefault("logits", expected["output"])  # torchvision and PyTorchVideo return logits
-    return meta, shapes, expected, make_input(meta["input_name"], meta["input_shape"])
+    return meta, named_shapes, expected, make_input(meta["input_name"], meta["input_shape"])
+
+
+def shapes(name):
+    """{official key: shape} of one fixture."""
+    return json.loads((FOLDER / name / "state_dict.json").read_text())
 
 
 def load(name):
     """One fixture of a video model, with its weights made."""
     architecture, overrides = {**SLOWFAST, **FOREIGN}[name]
-    meta, shapes, expected, clip = read(name)
-    return Fixture(name, architecture, overrides, meta, fill_state_dict(shapes), expected, clip)
+    meta, named_shapes, expected, clip = read(name)
+    return Fixture(name, architecture, overrides, meta, fill_state_dict(named_shapes), expected, clip)

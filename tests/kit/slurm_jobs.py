@@ -131,6 +131,14 @@ def submit(config: Path, output: Path, brake: Path, *words: object) -> Job:
     return Job(re.findall(r"job (\d+)", done.stdout)[0], output, brake)
 
 
+def alive(process: int) -> bool:
+    """Whether it runs; one that has ended and that nobody asked after does not."""
+    try:
+        return "State:\tZ" not in Path(f"/proc/{process}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def train_rows(output: Path) -> list[dict]:
     """The steps' rows of train.jsonl."""
     rows = [json.loads(line) for line in (output / "train.jsonl").read_text().splitlines()]

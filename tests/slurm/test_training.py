@@ -1,0 +1,113 @@
+"""Training on 2 nodes x 2 tasks of a real Slurm: undisturbed, and disturbed in every way a cluster knows.
+
+Whatever happened, the log carries every step once, with the loss that one process alone has without a break:
+the same to the rounding of sums that come in another order.
+"""
+
+import os
+import signal
+
+import pytest
+from kit.slurm_jobs import alive, curve, slurm
+
+pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(1500)]
+STEPS = 20
+
+
+def assert_nothing_shows(job, alone):
+    """The run is over, and its curve is that of a run that nobody disturbed."""
+    assert job.wait() == "COMPLETED", job.story()
+    found = curve(job.output)
+    assert [step for step, _, _ in found] == list(range(1, STEPS + 1))
+    for ours, theirs in zip(found, alone, strict=True):
+        assert ours == pytest.approx(theirs, rel=2e-5)
+
+
+def resumed_from(job):
+    """The names of the checkpoints that its sittings began with."""
+    found = [event["saved"] for event in job.events("started")]
+    return [checkpoint and os.path.basename(checkpoint) for checkpoint in found]
+
+
+def test_undisturbed(start, alone):
+    job = start()
+    assert_nothing_shows(job, alone)
+    assert resumed_from(job) == [None]
+    assert len(set(slurm("scontrol", "show", "hostnames", job.fields()["NodeList"]).split())) == 2
+
+
+def test_preempted_by_a_job_of_higher_priority(start, alone):
+    """The signal finds half of the processes before the change of the weights, half of them after it."""
+    job = start("DATA_LOADER.NUM_WORKERS", 1, hold=9, flags=("--partition", "preemptible"))
+    job.held()
+    nodes = job.fields()["NodeList"]
+    urgent = slurm(
+        "sbatch", "--parsable", "--job-name=test-urgent", "--partition=main", "--exclusive",
+        f"--nodelist={nodes}", "--nodes=2", "--output=/dev/null", "--wrap", "srun sleep 5",
+    )  # fmt: skip
+    assert job.signalled() <= {"SIGUSR1", "SIGUSR2"}
+    job.release()
+    job.started_again()
+    assert "COMPLETED" in slurm("scontrol", "show", "job", "-o", urgent) or job.fields()["NodeList"] != nodes
+    assert_nothing_shows(job, alone)
+    assert resumed_from(job) == [None, "checkpoint_epoch_00002_step_00000010.pyth"]
+
+
+def test_time_limit(start, alone):
+    """A limit of one minute: Slurm signals some time before it, and the run stands still until then."""
+    job = start(hold=6, flags=("--time", 1))
+    job.held()
+    assert job.signalled() <= {"SIGUSR1", "SIGUSR2"}
+    job.release()
+    job.started_again()
+    assert_nothing_shows(job, alone)
+    assert resumed_from(job) == [None, "checkpoint_epoch_00001_step_00000007.pyth"]
+
+
+def test_requeued_by_hand(start, alone):
+    """``scontrol requeue`` sends SIGTERM, and some seconds later SIGKILL."""
+    job = start(hold=13)
+    job.held()
+    slurm("scontrol", "requeue", job.number)
+    assert job.signalled() == {"SIGTERM"}
+    job.release()
+    job.started_again()
+    assert_nothing_shows(job, alone)
+    assert resumed_from(job) == [None, "checkpoint_epoch_00003_step_00000014.pyth"]
+
+
+def test_a_node_is_lost(start, alone):
+    """All processes are killed where they stand; others on other nodes go on from the last checkpoint."""
+    job = start(hold=10)
+    processes = job.held()
+    lost = slurm("scontrol", "show", "hostnames", job.fields()["NodeList"]).split()[1]
+    slurm("scontrol", "update", f"nodename={lost}", "state=down", "reason=test")
+    try:
+        job.until("the processes are gone", lambda: not any(map(alive, processes)))
+        job.release()
+        job.started_again()
+        assert lost not in slurm("scontrol", "show", "hostnames", job.fields()["NodeList"]).split()
+    finally:
+        slurm("scontrol", "update", f"nodename={lost}", "state=resume")
+    assert_nothing_shows(job, alone)
+
+
+def test_a_process_is_killed(start, alone):
+    """The others do not wait for it: the job comes down, says so, and comes back."""
+    job = start(hold=10)
+    processes = job.held()
+    os.kill(processes[3], signal.SIGKILL)
+    job.until("the processes are gone", lambda: not any(map(alive, processes)))
+    job.release()
+    assert_nothing_shows(job, alone)
+
+
+def test_signal_inside_the_optimisers_step_of_a_sharded_model(start, alone):
+    job = start("DISTRIBUTED.STRATEGY", "fsdp", hold=9)
+    job.held()
+    slurm("scancel", "--signal=USR2", job.number)
+    assert job.signalled() == {"SIGUSR2"}
+    job.release()
+    job.started_again()
+    assert_nothing_shows(job, alone)
+    assert resumed_from(job) == [None, "checkpoint_epoch_00002_step_00000010.pyth"]
