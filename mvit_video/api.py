@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mvit_video import weights as weights_room
 from mvit_video.models import ARCHITECTURES, MViT, architecture
-from mvit_video.weights import ZOO, LoadReport, MismatchError, WeightsError, ZooEntry, weights_fit
+from mvit_video.weights import ZOO, Inflation, LoadReport, MismatchError, WeightsError, ZooEntry, weights_fit
 
 __all__ = ["create_model", "fitting_models", "list_models", "load_weights"]
 
@@ -56,7 +56,12 @@ def create_model(
 
 
 def load_weights(
-    model: nn.Module, source: str | Path | Mapping[str, Tensor], *, strict: bool = True
+    model: nn.Module,
+    source: str | Path | Mapping[str, Tensor],
+    *,
+    strict: bool = True,
+    averaged: bool = False,
+    inflation: Inflation | None = None,
 ) -> LoadReport:
     """Load weights into a model, in place; the error for weights of another model names that model.
 
@@ -65,6 +70,9 @@ def load_weights(
         source: A file, an http(s) address, the name of published weights, or tensors by name; in the naming
             of SlowFast, torchvision, PyTorchVideo, mmaction2 or our own.
         strict: With False, what fits is loaded and the rest reported.
+        averaged: Take the averaged weights (EMA) of a checkpoint of ours, rather than the last ones.
+        inflation: The weights are an image model's: repeat its kernels over time, divided by their new length
+            ("mean", as TRAIN.CHECKPOINT_INFLATE) or not ("repeat", as TRAIN.CHECKPOINT_IN_INIT).
 
     Returns:
         What was loaded, resized, re-initialised, missing and unexpected. Tables of positions are resized for
@@ -75,7 +83,7 @@ def load_weights(
         WeightsError: When the weights cannot be found, fetched, read or fitted; the model is then unchanged.
     """
     try:
-        return weights_room.load_weights(model, source, strict=strict)
+        return weights_room.load_weights(model, source, strict=strict, averaged=averaged, inflation=inflation)
     except MismatchError as error:
         names = fitting_models(error.shapes)
         if not names:

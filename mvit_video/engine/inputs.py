@@ -18,6 +18,7 @@ from mvit_video.engine.resolve import resolve_list
 from mvit_video.weights import (
     CLASS_SETS,
     ZOO,
+    Inflation,
     LoadReport,
     MismatchError,
     WeightsError,
@@ -151,6 +152,27 @@ def warn_if_names_differ(
     )  # fmt: skip
 
 
+def start_weights(config: Config) -> tuple[str, Inflation | None]:
+    """The weights that training starts from, "" for random ones, and how those of images become a video's.
+
+    They are TRAIN.CHECKPOINT_FILE_PATH's, else a published model's own.
+
+    Raises:
+        RunError: image weights are to be inflated, and no file of them is named.
+    """
+    train = config.train
+    inflation: Inflation | None = None
+    if train.checkpoint_inflate or train.checkpoint_in_init:
+        inflation = "mean" if train.checkpoint_inflate else "repeat"
+        if not train.checkpoint_file_path:
+            key = "TRAIN.CHECKPOINT_INFLATE" if train.checkpoint_inflate else "TRAIN.CHECKPOINT_IN_INIT"
+            raise RunError(
+                f"{key} is True and TRAIN.CHECKPOINT_FILE_PATH is empty: name the image weights to start "
+                f"from, or set {key} False"
+            )
+    return train.checkpoint_file_path or (config.model.name if config.model.name in ZOO else ""), inflation
+
+
 def find_weights(config: Config) -> list[str]:
     """Where weights for a test lie, best first: a source for ``load_weights``.
 
@@ -174,8 +196,13 @@ def find_weights(config: Config) -> list[str]:
     )
 
 
-def load_first(model: nn.Module, sources: Sequence[str]) -> LoadReport:
+def load_first(model: nn.Module, sources: Sequence[str], *, averaged: bool = False) -> LoadReport:
     """Load the first of several sources that can be read; damaged ones are passed over with a warning.
+
+    Args:
+        model: takes them.
+        sources: best first.
+        averaged: take the averaged weights (EMA) of each: TEST.USE_EMA.
 
     Raises:
         RunError: the weights are for another number of classes.
@@ -183,16 +210,16 @@ def load_first(model: nn.Module, sources: Sequence[str]) -> LoadReport:
     """
     for source in sources[:-1]:
         try:
-            return _load_with_head(model, source)
+            return _load_with_head(model, source, averaged)
         except MismatchError:
             raise
         except WeightsError as error:
             _logger.warning("%s; trying the checkpoint before it", error)
-    return _load_with_head(model, sources[-1])
+    return _load_with_head(model, sources[-1], averaged)
 
 
-def _load_with_head(model: nn.Module, source: str) -> LoadReport:
-    report = load_weights(model, source)
+def _load_with_head(model: nn.Module, source: str, averaged: bool) -> LoadReport:
+    report = load_weights(model, source, averaged=averaged)
     if report.reinitialised:
         raise RunError(
             f"{source}: its classifier has another number of classes than the model, so it cannot be tested: "

@@ -1,7 +1,8 @@
 """Weights: reading, renaming, resizing and loading them, the published ones, and fetching those.
 
 Reading order: ``zoo`` (what is published), ``downloading`` (a URL to a file), ``files`` (a file to tensors),
-``naming`` (foreign names to ours), ``resizing`` (tables for another clip size), ``loading`` (into a model).
+``naming`` (foreign names to ours), ``inflation`` (weights of images for videos), ``resizing`` (tables for
+another clip size), ``loading`` (into a model).
 """
 
 from importlib import import_module
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
         read_torch_file,
         write_safetensors,
     )
+    from mvit_video.weights.inflation import Inflation
     from mvit_video.weights.labels import CLASS_SETS, class_names
     from mvit_video.weights.loading import LoadReport, fetch_weights, load_weights, loaded_from, weights_fit
     from mvit_video.weights.zoo import ZOO, TestRecipe, ZooEntry
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "CLASS_SETS": "labels",
     "Checkpoint": "files",
+    "Inflation": "inflation",
     "LoadReport": "loading",
     "MismatchError": "errors",
     "TestRecipe": "zoo",
@@ -45,6 +48,7 @@ __all__ = [
     "CLASS_SETS",
     "ZOO",
     "Checkpoint",
+    "Inflation",
     "LoadReport",
     "MismatchError",
     "TestRecipe",

@@ -34,6 +34,7 @@ class Checkpoint:
         metadata: The plain values (text, numbers) that stood beside the weights, such as ``epoch``.
         naming: Who uses the names the file had ("SlowFast", "torchvision", ...); None when nobody known does.
         source: Where it was read from.
+        averages: The averaged weights (EMA) that a training run of ours saved beside the last ones.
     """
 
     state_dict: dict[str, Tensor]
@@ -41,6 +42,7 @@ class Checkpoint:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     naming: str | None = None
     source: str = "state dict"
+    averages: dict[str, Tensor] | None = None
 
     def __post_init__(self) -> None:
         head = self.state_dict.get(HEAD_WEIGHT)
@@ -81,7 +83,14 @@ def unwrap(content: object, source: str = "state dict") -> Checkpoint:
     """
     state_dict, naming = to_native(find_state_dict(content, source), source)
     names = _class_names(content.get("class_names"), source) if isinstance(content, Mapping) else None
-    return Checkpoint(state_dict, names, _plain_values(content), naming, source)
+    return Checkpoint(state_dict, names, _plain_values(content), naming, source, _averages(content, source))
+
+
+def _averages(content: object, source: str) -> dict[str, Tensor] | None:
+    state = content.get("ema_state") if isinstance(content, Mapping) else None
+    if not isinstance(state, Mapping) or not isinstance(state.get("weights"), Mapping):
+        return None
+    return to_native(find_state_dict(state["weights"], source), source)[0]
 
 
 def read_torch_file(path: str | Path) -> Any:

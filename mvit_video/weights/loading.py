@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from mvit_video.weights.downloading import download
 from mvit_video.weights.errors import MismatchError, WeightsError
 from mvit_video.weights.files import Checkpoint, read_checkpoint, unwrap
+from mvit_video.weights.inflation import NEW_IN_VIDEO, Inflation, inflate, is_flat
 from mvit_video.weights.naming import HEAD_KEYS, HEAD_WEIGHT
 from mvit_video.weights.resizing import Grid, resize_joint_positions, resize_table
 from mvit_video.weights.zoo import ZOO
@@ -34,6 +36,8 @@ class LoadReport:
         unexpected: Tensors of the weights that the model has no place for.
         class_names: Names of the classes by index, where they are known and the classifier was loaded.
         naming: Who uses the names the weights had.
+        inflated: Kernels of image weights that were repeated over time.
+        averages: Whether averaged weights (EMA) were "taken", or were there and "left"; None: there are none.
     """
 
     source: str
@@ -44,13 +48,27 @@ class LoadReport:
     unexpected: tuple[str, ...] = ()
     class_names: tuple[str, ...] | None = None
     naming: str | None = None
+    inflated: tuple[str, ...] = ()
+    averages: Literal["taken", "left"] | None = None
 
     def __str__(self) -> str:
-        lines = [f"{self.source}: {len(self.loaded)} parameters loaded ({self.naming or 'unknown'} names)"]
+        what = "averaged (EMA) parameters" if self.averages == "taken" else "parameters"
+        lines = [f"{self.source}: {len(self.loaded)} {what} loaded ({self.naming or 'unknown'} names)"]
+        if self.averages == "left":
+            lines.append("  averaged weights (EMA) are in it too; these are the last ones")
         for title, names in (
+            ("inflated, kernels of images repeated over time", self.inflated),
             ("resized for another clip size", self.resized),
-            ("re-initialised, as the number of classes differs", self.reinitialised),
-            ("missing, left as they were", self.missing),
+            (
+                "re-initialised, a new classifier"
+                if self.inflated
+                else "re-initialised, as the number of classes differs",
+                self.reinitialised,
+            ),
+            (
+                "new, which images do not have" if self.inflated else "missing, left as they were",
+                self.missing,
+            ),
             ("unexpected, not used", self.unexpected),
         ):
             if names:
@@ -71,7 +89,12 @@ class _Plan:
 
 
 def load_weights(
-    model: nn.Module, source: str | Path | Mapping[str, Tensor], *, strict: bool = True
+    model: nn.Module,
+    source: str | Path | Mapping[str, Tensor],
+    *,
+    strict: bool = True,
+    averaged: bool = False,
+    inflation: Inflation | None = None,
 ) -> LoadReport:
     """Load weights into a model, in place.
 
@@ -83,6 +106,9 @@ def load_weights(
         source: A file, an http(s) address, a name of the zoo (``mvitv2_s_16x4.k400``), or tensors by name,
             wrapped or not; in the naming of SlowFast, torchvision, PyTorchVideo, mmaction2 or our own.
         strict: With False, what fits is loaded and the rest reported.
+        averaged: Take the averaged weights (EMA) of a checkpoint of ours, rather than the last ones.
+        inflation: The weights are an image model's: repeat its kernels over time, divided by their new length
+            ("mean") or not ("repeat"), and draw a new classifier. What images do not have stays as it was.
 
     Returns:
         What was loaded, resized, re-initialised, missing and unexpected.
@@ -92,11 +118,18 @@ def load_weights(
         WeightsError: When the weights cannot be found, fetched or read.
     """
     checkpoint = _open(source)
+    has_averages = checkpoint.averages is not None
+    if averaged:
+        checkpoint = _take_averages(checkpoint)
     own = model.state_dict()
     _require_numbers(checkpoint, own)
-    plan = _plan(
-        own, checkpoint.state_dict, getattr(getattr(model, "architecture", None), "built_grid", None)
-    )
+    grid = getattr(getattr(model, "architecture", None), "built_grid", None)
+    kernels: tuple[str, ...] = ()
+    if inflation is not None:
+        inflated = inflate(checkpoint.state_dict, own, inflation, grid=grid, source=checkpoint.source)
+        checkpoint, kernels = replace(checkpoint, state_dict=inflated.state_dict), inflated.kernels
+    plan = _plan(own, checkpoint.state_dict, grid)
+    new = _set_new_apart(plan) if kernels else []
     _check(plan, checkpoint, strict)
     with torch.no_grad():
         for name, tensor in plan.copies.items():
@@ -108,10 +141,12 @@ def load_weights(
         loaded=tuple(plan.copies),
         resized=tuple(plan.resized),
         reinitialised=tuple(plan.head),
-        missing=(*plan.missing, *(name for name, _, _ in plan.misfits)),
+        missing=(*new, *plan.missing, *(name for name, _, _ in plan.misfits)),
         unexpected=tuple(plan.unexpected),
         class_names=checkpoint.class_names if HEAD_WEIGHT in plan.copies else None,
         naming=checkpoint.naming,
+        inflated=kernels,
+        averages=("taken" if averaged else "left") if has_averages else None,
     )
     setattr(model, _REPORT_ATTRIBUTE, report)
     return report
@@ -167,6 +202,24 @@ def _open(source: str | Path | Mapping[str, Tensor]) -> Checkpoint:
         return replace(checkpoint, source=str(source))
     names = checkpoint.class_names or ZOO[str(source)].class_names
     return replace(checkpoint, source=f"{source} ({path})", class_names=names)
+
+
+def _take_averages(checkpoint: Checkpoint) -> Checkpoint:
+    if checkpoint.averages is None:
+        raise MismatchError(
+            f"{checkpoint.source}: holds no averaged weights (EMA), which a run with TRAIN.EMA_DECAY saves; "
+            "take its last ones (TEST.USE_EMA False)",
+            {},
+        )
+    return replace(checkpoint, state_dict=checkpoint.averages)
+
+
+def _set_new_apart(plan: _Plan) -> list[str]:
+    """Take what image weights cannot have out of what is missing; a classifier among it is drawn afresh."""
+    new = [name for name in plan.missing if NEW_IN_VIDEO.fullmatch(name)]
+    plan.missing = [name for name in plan.missing if name not in new]
+    plan.head += [name for name in new if name in HEAD_KEYS]
+    return [name for name in new if name not in HEAD_KEYS]
 
 
 def _require_numbers(checkpoint: Checkpoint, own: Mapping[str, Tensor]) -> None:
@@ -226,6 +279,8 @@ def _check(plan: _Plan, checkpoint: Checkpoint, strict: bool) -> None:
         problems.append(f"missing: {_listed(plan.missing)}")
     if unexplained := [name for name in plan.unexpected if name not in _HARMLESS_EXTRAS]:
         problems.append(f"unexpected: {_listed(unexplained)}")
+    if any(name == "patch_embed.proj.weight" and is_flat(theirs) for name, theirs, _ in plan.misfits):
+        problems.append("these are weights for images: TRAIN.CHECKPOINT_INFLATE True trains from them")
     if problems:
         what = "; ".join(problems)
         raise MismatchError(

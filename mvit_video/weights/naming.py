@@ -6,8 +6,9 @@ changes, save that torchvision keeps positions without their leading axis, and t
 v become one.
 
 The names were read from: SlowFast slowfast/models/{video_model_builder,attention}.py; torchvision 0.29
-models/video/mvit.py; PyTorchVideo 0.1.5 and its main branch, models/vision_transformers.py and
-layers/attention.py; mmaction2 1.x models/backbones/mvit.py and models/heads/mvit_head.py.
+models/video/mvit.py; timm 1.0 models/mvitv2.py (an image model); PyTorchVideo 0.1.5 and its main branch,
+models/vision_transformers.py and layers/attention.py; mmaction2 1.x models/backbones/mvit.py and
+models/heads/mvit_head.py.
 """
 
 import re
@@ -26,6 +27,9 @@ _CONTAINERS = ("model_state", "state_dict", "model_state_dict", "model")
 _DEEPEST_WRAPPING = 4  # a pickled dict may even hold itself
 # DataParallel; SlowFast's PyTorchVideo models and Lightning; torch.compile
 _WRAPPING = r"^(module\.|model\.|_orig_mod\.)+"
+
+# timm counts blocks within stages.
+_STAGED = re.compile(r"^stages\.(\d+)\.blocks\.(\d+)\.")
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,14 @@ class Naming:
 
 
 _NAMINGS = (
+    Naming(
+        "timm",
+        r"^stages\.0\.blocks\.0\.",
+        rules=(
+            (r"\.shortcut_proj_(attn|mlp)\.", ".proj."),
+            (r"^head\.fc\.", "head.projection."),
+        ),
+    ),
     Naming("SlowFast", r"^patch_embed\.proj\.weight$"),
     Naming(
         "torchvision",
@@ -147,10 +159,11 @@ def to_native(state_dict: Mapping[str, Tensor], source: str) -> tuple[dict[str, 
     if naming is None:
         return tensors, None
     renamed: dict[str, Tensor] = {}
+    first_blocks = _first_blocks(tensors)
     for key, tensor in tensors.items():
         if re.search(naming.ignored, key):
             continue
-        name = key
+        name = _STAGED.sub(lambda m: f"blocks.{first_blocks[int(m[1])] + int(m[2])}.", key)
         for pattern, replacement in naming.rules:
             name = re.sub(pattern, replacement, name)
         axes = (naming.leading_axes or {}).get(name, tensor.ndim)
@@ -160,6 +173,12 @@ def to_native(state_dict: Mapping[str, Tensor], source: str) -> tuple[dict[str, 
             raise WeightsError(f"{source}: holds two different tensors for {name}, the second as {key}")
         renamed[name] = tensor
     return _fuse_qkv(renamed, source), naming.source
+
+
+def _first_blocks(names: Mapping[str, Tensor]) -> dict[int, int]:
+    """Stage -> number of its first block, where blocks are counted within stages; empty elsewhere."""
+    found = {(int(match[1]), int(match[2])) for name in names if (match := _STAGED.match(name))}
+    return {stage: sum(other < stage for other, _ in found) for stage, _ in found}
 
 
 def _strip_prefixes(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:

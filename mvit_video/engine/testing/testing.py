@@ -87,7 +87,7 @@ def _test(config: Config, inputs: TestInputs | None, group: Group) -> TestResult
     device = choose_device(config.device, config.num_gpus, group)
     precision = choose_precision(config.test.precision, device, training=False)
     model = MViT(inputs.architecture)
-    report = load_first(model, sources)
+    report = load_first(model, sources, averaged=config.test.use_ema)
     _logger.info("%s", report)
     videos, names = match_classes(config, inputs.videos, inputs.architecture.num_classes, report.class_names)
     dataset = TestVideos(

@@ -10,7 +10,7 @@ from mvit_video.config import Config
 from mvit_video.data import Decoding, TestVideos, TrainClips, TrainLoader, VideoList
 from mvit_video.engine.device import cap_workers, choose_device, choose_precision
 from mvit_video.engine.errors import RunError
-from mvit_video.engine.inputs import check_count, known_names, read_split
+from mvit_video.engine.inputs import check_count, known_names, read_split, start_weights
 from mvit_video.engine.processes.group import ALONE, Group
 from mvit_video.engine.records.logs import prepare_output_dir
 from mvit_video.engine.resolve import (
@@ -83,6 +83,7 @@ def prepare_training(config: Config, group: Group = ALONE) -> TrainInputs:
         ValueError: the text says which key or file is at fault.
     """
     check_trainable(config)
+    start_weights(config)
     output_dir = prepare_output_dir(config.output_dir)
     architecture, decoding = resolve_architecture(config), resolve_decoding(config)
     names = known_names(config, architecture.num_classes)

@@ -7,37 +7,49 @@ from typing import Any
 from mvit_video.api import load_weights
 from mvit_video.config import Config
 from mvit_video.engine.checkpoints import files as checkpoints
+from mvit_video.engine.checkpoints.changes import changed_keys
+from mvit_video.engine.checkpoints.keeping import remove_leftovers
 from mvit_video.engine.device import grad_scaler
 from mvit_video.engine.errors import RunError
+from mvit_video.engine.inputs import start_weights
 from mvit_video.engine.optimising.optimiser import build_optimiser, parameter_groups
 from mvit_video.engine.optimising.weight_average import WeightAverage
 from mvit_video.engine.processes.parallel import distribute, load_model_state
 from mvit_video.engine.randomness import restore_random_states
 from mvit_video.engine.training.preparation import TrainInputs
+from mvit_video.engine.training.saving import describe_position
 from mvit_video.engine.training.state import TrainState
+from mvit_video.engine.training.video_troubles import VideoTroubles
+from mvit_video.engine.training.window import Window
 from mvit_video.models import MViT
-from mvit_video.weights import ZOO
 
 _logger = logging.getLogger("mvit_video.engine")
 
 
-def find_resumable(config: Config) -> tuple[Path, dict[str, Any]] | None:
+def find_resumable(config: Config, group: Group = ALONE) -> tuple[Path, dict[str, Any]] | None:
     """The checkpoint that TRAIN.AUTO_RESUME goes on from, and its contents; None: a new run.
+
+    The first process chooses for all. What killed runs have left half-written is removed.
 
     Raises:
         RunError: OUTPUT_DIR holds another run's checkpoints, and AUTO_RESUME is off.
     """
-    if config.train.auto_resume:
+    found = None
+    if group.is_main:
+        existing = checkpoints.list_checkpoints(config.output_dir)
+        if existing and not config.train.auto_resume:
+            raise RunError(
+                f"{existing[0]}: OUTPUT_DIR holds checkpoints of an earlier run and TRAIN.AUTO_RESUME is "
+                "False: choose another OUTPUT_DIR, or remove them"
+            )
+        remove_leftovers(config.output_dir)
         found = checkpoints.last_resumable(config.output_dir)
-        if found is None and checkpoints.list_checkpoints(config.output_dir):
+        if found is None and existing:
             _logger.warning("no checkpoint in %s can be read: training starts at epoch 0", config.output_dir)
+    path = group.broadcast(None if found is None else found[0])
+    if path is None or found is not None:
         return found
-    if existing := checkpoints.list_checkpoints(config.output_dir):
-        raise RunError(
-            f"{existing[0]}: OUTPUT_DIR holds checkpoints of an earlier run and TRAIN.AUTO_RESUME is False: "
-            "choose another OUTPUT_DIR, or remove them"
-        )
-    return None
+    return path, checkpoints.read_resumable(path, verify=False)  # the first process has verified it
 
 
 def fresh_state(inputs: TrainInputs, *, fresh: bool) -> TrainState:
@@ -49,9 +61,9 @@ def fresh_state(inputs: TrainInputs, *, fresh: bool) -> TrainState:
             model.set_activation_checkpointing(config.model.act_checkpoint_blocks)
         except ValueError as error:
             raise RunError(f"MODEL.ACT_CHECKPOINT_BLOCKS: {error}") from error
-    source = config.train.checkpoint_file_path or (config.model.name if config.model.name in ZOO else "")
+    source, inflation = start_weights(config)
     if source and fresh:
-        _logger.info("%s", load_weights(model, source))
+        _logger.info("%s", load_weights(model, source, inflation=inflation))
         _logger.info("training starts at epoch 0 from these weights, with a new optimiser")
     model.to(inputs.device)
     network = distribute(model, inputs.group, config.distributed.strategy)
@@ -77,13 +89,13 @@ def fresh_state(inputs: TrainInputs, *, fresh: bool) -> TrainState:
     return TrainState(model, optimiser, scaler, average=average, wrapped=network)
 
 
-def restore(state: TrainState, path: Path, contents: dict[str, Any], config: Config) -> None:
+def restore(state: TrainState, path: Path, contents: dict[str, Any], inputs: TrainInputs) -> None:
     """Go on from a checkpoint.
 
     Raises:
         RunError: it is of another model or optimiser.
     """
-    changed = checkpoints.changed_keys(contents["cfg"], config)
+    changed = changed_keys(contents["cfg"], inputs.config)
     if changed:
         _logger.warning(
             "%s was trained with other values of %s: the run goes on with those of now",
@@ -104,7 +116,23 @@ def restore(state: TrainState, path: Path, contents: dict[str, Any], config: Con
         _restore_average(state.average, contents.get("ema_state"), path)
     restore_random_states(contents["random_states"])
     state.epoch, state.step = contents["epoch"], contents["step"]
-    _logger.info("going on from %s: %d epochs done", path, state.epoch)
+    if contents["format"] >= 2:
+        _restore_place(state, contents, inputs)
+    _logger.info("going on from %s: %s", path, describe_position(state))
+
+
+def _restore_place(state: TrainState, contents: dict[str, Any], inputs: TrainInputs) -> None:
+    """Where in its epoch the run was, and what the log was going to be told of it."""
+    plan = inputs.plan
+    state.skipped = contents["skipped"]
+    # A batch of another size, which is a changed configuration, goes on behind the same videos.
+    state.step_in_epoch = min(
+        contents["step_in_epoch"] * contents["global_batch"] // plan.global_batch, inputs.steps_per_epoch
+    )
+    if state.step_in_epoch:
+        state.window = Window.restored(contents["window"])
+        state.troubles = VideoTroubles(plan.bad_videos_limit, plan.num_videos, state.epoch)
+        state.troubles.load_state_dict(contents["troubles"])
 
 
 def _restore_average(average: WeightAverage, saved: dict[str, Any] | None, path: Path) -> None:

@@ -1,6 +1,7 @@
 """Evaluations between epochs."""
 
 import logging
+from typing import Any
 
 from mvit_video.engine.device import choose_precision
 from mvit_video.engine.records.display import counting
@@ -22,7 +23,7 @@ def validate(inputs: TrainInputs, state: TrainState, log: RunLog) -> None:
     if inputs.validation is None:
         return
     result = _score(inputs, state, "evaluating")
-    numbers = {"top1": result.top1, "top5": result.top5}
+    numbers: dict[str, Any] = {"top1": result.top1, "top5": result.top5}
     _logger.info("epoch %d, one centre view of each val video: %s", state.epoch, result)
     if state.average is not None:
         with state.average.in_model():
