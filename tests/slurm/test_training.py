@@ -54,8 +54,8 @@ def test_preempted_by_a_job_of_higher_priority(start, alone):
 
 
 def test_time_limit(start, alone):
-    """A limit of one minute: Slurm signals some time before it, and the run stands still until then."""
-    job = start(hold=6, flags=("--time", 1))
+    """A limit of one minute: Slurm signals 10 to 40 s before it, and the run stands still until then."""
+    job = start(hold=6, flags=("--time", 1, "--signal", 10))
     job.held()
     assert job.signalled() <= {"SIGUSR1", "SIGUSR2"}
     job.release()

@@ -9,9 +9,12 @@ They go on when ``hold`` is gone. The number of the step is the optimiser's own,
 """
 
 import contextlib
+import importlib.abc
+import importlib.util
 import os
 import signal
 import socket
+import sys
 import time
 from pathlib import Path
 
@@ -71,8 +74,32 @@ def hold_in_forward(path, part):
     register_module_forward_pre_hook(stop)
 
 
-if "BRAKE" in os.environ and "SLURM_PROCID" in os.environ:
-    if "SLURM_ARRAY_TASK_ID" in os.environ:
-        hold_in_forward(Path(os.environ["BRAKE"], "hold-part"), int(os.environ["SLURM_ARRAY_TASK_ID"]))
+class AfterImport(importlib.abc.MetaPathFinder):
+    """Does something when a module has been imported: no sooner, so that programs start as they do without."""
+
+    def __init__(self, name, then):
+        self.name, self.then = name, then
+
+    def find_spec(self, name, path=None, target=None):
+        if name != self.name:
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        run = spec.loader.exec_module
+        spec.loader.exec_module = lambda module: (run(module), self.then())
+        return spec
+
+
+def put_on(environment):
+    """Have the hooks in place as soon as there is something to hang them on."""
+    folder, part = Path(environment["BRAKE"]), environment.get("SLURM_ARRAY_TASK_ID")
+    if part is None:
+        rank = int(environment["SLURM_PROCID"])
+        name, then = "torch.optim.optimizer", lambda: hold_in_optimisers(folder / "hold", rank)
     else:
-        hold_in_optimisers(Path(os.environ["BRAKE"], "hold"), int(os.environ["SLURM_PROCID"]))
+        name, then = "torch.nn.modules.module", lambda: hold_in_forward(folder / "hold-part", int(part))
+    sys.meta_path.insert(0, AfterImport(name, then))
+
+
+if "BRAKE" in os.environ and "SLURM_PROCID" in os.environ:
+    put_on(os.environ)
