@@ -75,7 +75,7 @@ def hold_in_forward(path, part):
 
 
 class AfterImport(importlib.abc.MetaPathFinder):
-    """Does something when a module has been imported: no sooner, so that programs start as they do without."""
+    """Does something when a module has been imported; until then programs start as they do without it."""
 
     def __init__(self, name, then):
         self.name, self.then = name, then
