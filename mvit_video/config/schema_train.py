@@ -8,6 +8,7 @@ from mvit_video.config.section import (
     Expected,
     FactorToOne,
     NonNegative,
+    NonNegativeInt,
     Positive,
     Probability,
     Section,
@@ -54,7 +55,17 @@ class Train(Section):
     """Epochs between evaluations."""
 
     checkpoint_period: Count = 10
-    """Epochs between checkpoints."""
+    """Epochs between checkpoints; the end of the training has one too."""
+
+    checkpoint_minutes: NonNegative = 15.0
+    """Minutes after which a checkpoint is due within an epoch too; the one before it goes. 0: never."""
+
+    checkpoints_kept: NonNegativeInt = 3
+    """Last checkpoints of epochs' ends that stay, beside the best; 0: all."""
+
+    skipped_steps_limit: NonNegativeInt = 10
+    """Steps with a loss that is no number which are left out before the run stops; each leaves a file in
+    OUTPUT_DIR/skipped."""
 
     auto_resume: bool = True
     """Go on from the last checkpoint in OUTPUT_DIR, if there is one."""

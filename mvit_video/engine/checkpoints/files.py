@@ -1,34 +1,43 @@
-"""A run's checkpoints: written whole or not at all, found again, read safely.
+"""A run's checkpoints: written whole or not at all, found again, verified and read safely.
 
-``OUTPUT_DIR/checkpoints/checkpoint_epoch_00010.pyth`` is the state after 10 epochs: a dict with ``format``,
-``model_state``, ``optimizer_state``, ``scaler_state``, ``epoch`` (epochs completed), ``step`` (optimiser
-steps completed), ``random_states``, ``class_names`` (or None) and ``cfg`` (the configuration as YAML).
+``OUTPUT_DIR/checkpoints/checkpoint_epoch_00010.pyth`` is the state after 10 epochs, and
+``checkpoint_epoch_00010_step_00001234.pyth`` that after 1234 steps, in the epoch after those 10. Each is a
+zip file as ``torch.save`` writes it, with a CRC-32 of every tensor in it, and holds a dict:
+
+- ``format``: 2; format 1 has none of the keys that say so below.
+- ``model_state``, ``optimizer_state``, ``scaler_state``; ``ema_state`` or None: whole, whatever the number of
+  processes and DISTRIBUTED.STRATEGY.
+- ``epoch``: epochs completed; ``step``: steps completed, skipped ones included; ``step_in_epoch`` (2): those
+  of the epoch after the completed ones; ``global_batch`` (2): clips per step; ``skipped`` (2): steps whose
+  loss was not finite.
+- ``window`` (2): what the next row of the log has of steps before; ``troubles`` (2): videos of the epoch that
+  were damaged or could not be read.
+- ``random_states``, ``class_names`` (or None), ``cfg`` (the configuration as YAML).
 """
 
 import logging
 import os
 import pickle
 import re
-import signal
-import threading
+import shutil
+import struct
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
-from mvit_video.config import Config, dump_config
 from mvit_video.engine.errors import RunError
+from mvit_video.engine.stopping import interrupts_held
 
-FORMAT = 1
+FORMAT = 2
 
 _logger = logging.getLogger("mvit_video.engine")
-_FILE_NAME = re.compile(r"checkpoint_epoch_(\d+)\.pyth")
+_FILE_NAME = re.compile(r"checkpoint_epoch_(\d+)(?:_step_(\d+))?\.pyth")
 _KEYS = frozenset({"model_state", "optimizer_state", "scaler_state", "epoch", "step", "random_states", "cfg"})
-# What a truncated or damaged file raises in torch.load.
+# What a truncated or damaged file raises in zipfile or torch.load.
 _UNREADABLE = (
     RuntimeError,
     EOFError,
@@ -36,28 +45,34 @@ _UNREADABLE = (
     ValueError,
     KeyError,
     pickle.UnpicklingError,
+    struct.error,
     zipfile.BadZipFile,
-)
-# Keys that may change between two sittings of one run without changing what is trained.
-_FREE_KEYS = re.compile(
-    r"(TEST|TENSORBOARD|DATA_LOADER)\..*|OUTPUT_DIR|LOG_PERIOD|LOG_MODEL_INFO|DEVICE|NUM_GPUS|DATA\.TEST_.*|DATA\.VAL_LIST|"
-    r"DATA\.(TIMEOUT_SECONDS|BAD_VIDEOS_LIMIT)|"
-    r"TRAIN\.(ENABLE|EVAL_PERIOD|CHECKPOINT_PERIOD|AUTO_RESUME|CHECKPOINT_FILE_PATH|MICRO_BATCH_SIZE|EVAL_AT_START)"
+    zlib.error,
 )
 
 
-def checkpoint_path(output_dir: str | Path, epoch: int) -> Path:
-    """Where the state after ``epoch`` completed epochs lies."""
-    return Path(output_dir) / "checkpoints" / f"checkpoint_epoch_{epoch:05d}.pyth"
+def checkpoint_path(output_dir: str | Path, epoch: int, step: int | None = None) -> Path:
+    """Where the state after ``epoch`` completed epochs lies; with ``step``, one between two epochs' ends."""
+    within = "" if step is None else f"_step_{step:08d}"
+    return Path(output_dir) / "checkpoints" / f"checkpoint_epoch_{epoch:05d}{within}.pyth"
+
+
+def position(path: Path) -> tuple[int, int] | None:
+    """The epochs and steps that a checkpoint's name tells, -1 steps where it is of an epoch's end.
+
+    None: it is no name of a checkpoint (``checkpoint_best.pyth`` is another name of one).
+    """
+    match = _FILE_NAME.fullmatch(path.name)
+    return (int(match[1]), int(match[2] or -1)) if match else None
 
 
 def list_checkpoints(output_dir: str | Path) -> list[Path]:
-    """The checkpoints of a run, newest (most epochs) first; nothing is opened."""
+    """The checkpoints of a run, newest (most epochs and steps) first; nothing is opened."""
     folder = Path(output_dir) / "checkpoints"
     found = [
-        (int(match[1]), path)
+        (where, path)
         for path in (folder.iterdir() if folder.is_dir() else ())
-        if (match := _FILE_NAME.fullmatch(path.name))
+        if (where := position(path)) is not None
     ]
     return [path for _, path in sorted(found, reverse=True)]
 
@@ -65,33 +80,58 @@ def list_checkpoints(output_dir: str | Path) -> list[Path]:
 def save_checkpoint(path: Path, contents: Mapping[str, Any]) -> None:
     """Write a checkpoint so that ``path`` is always absent, the old file or the whole new one.
 
+    A Ctrl-C waits until it is.
+
     Raises:
         RunError: the file cannot be written (a full disk, say); what was there before stays.
     """
-    with _interrupt_waits():
-        _write_whole(path, contents)
+    with interrupts_held():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _check_room(path, contents)
+            _write_whole(path, contents)
+        except (OSError, RuntimeError) as error:
+            raise RunError(
+                f"{path}: the checkpoint could not be written ({_first_line(_behind(error))}): check the "
+                "disk; checkpoints before it stay as they were"
+            ) from error
 
 
 def _write_whole(path: Path, contents: Mapping[str, Any]) -> None:
     temporary = path.with_suffix(".tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "wb") as file:
             torch.save({"format": FORMAT, **contents}, file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except (OSError, RuntimeError) as error:
-        raise RunError(
-            f"{path}: the checkpoint could not be written ({_first_line(_behind(error))}): check the disk"
-        ) from error
+        sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names in a folder on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _check_room(path: Path, contents: Mapping[str, Any]) -> None:
+    """Raise before anything is written where the file system says that it has too little room."""
+    needed, free = _tensor_bytes(contents), shutil.disk_usage(path.parent).free
+    if free < needed:
+        raise OSError(f"it needs {needed / 1e6:.1f} MB, and {free / 1e6:.1f} MB are free")
+
+
+def _tensor_bytes(item: Any) -> int:
+    if isinstance(item, torch.Tensor):
+        return item.nbytes
+    if isinstance(item, Mapping):
+        return sum(map(_tensor_bytes, item.values()))
+    return sum(map(_tensor_bytes, item)) if isinstance(item, list | tuple) else 0
 
 
 def _behind(error: BaseException) -> BaseException:
@@ -101,33 +141,19 @@ def _behind(error: BaseException) -> BaseException:
     return error
 
 
-@contextmanager
-def _interrupt_waits() -> Iterator[None]:
-    """Let a Ctrl-C wait: inside torch.save it comes out as another error, or is lost."""
-    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler or not _in_main_thread():
-        yield
-        return
-    pressed: list[int] = []
-    signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    if pressed:
-        raise KeyboardInterrupt
-
-
-def _in_main_thread() -> bool:
-    return threading.current_thread() is threading.main_thread()
-
-
-def read_resumable(path: Path) -> dict[str, Any]:
+def read_resumable(path: Path, *, verify: bool = True) -> dict[str, Any]:
     """Read a checkpoint that a run can continue from, with every tensor on the CPU.
+
+    Args:
+        path: the file.
+        verify: whether to compare every tensor with its checksum first, which reads the file once more.
 
     Raises:
         RunError: the file is damaged, or was written by something else.
     """
     try:
+        if verify:
+            _verify(path)
         contents = torch.load(path, map_location="cpu", weights_only=True)
     except _UNREADABLE as error:
         raise DamagedCheckpointError(f"{path}: cannot be read ({_first_line(error)})") from error
@@ -142,6 +168,14 @@ def read_resumable(path: Path) -> dict[str, Any]:
             "use the version of mvit_video that wrote it, or a newer one"
         )
     return contents
+
+
+def _verify(path: Path) -> None:
+    """Compare the checksums, which torch.load does not look at."""
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise zipfile.BadZipFile(f"{damaged} in it does not have the checksum that was written")
 
 
 class DamagedCheckpointError(RunError):
@@ -160,34 +194,6 @@ def last_resumable(output_dir: str | Path) -> tuple[Path, dict[str, Any]] | None
         except DamagedCheckpointError as error:
             _logger.warning("%s; trying the checkpoint before it", error)
     return None
-
-
-def changed_keys(then: str, now: Config) -> list[str]:
-    """The keys that change the training and differ between a checkpoint's configuration and this one.
-
-    Args:
-        then: YAML of :func:`mvit_video.config.dump_config`, the ``cfg`` of a checkpoint.
-        now: the configuration of the current run.
-    """
-    defaults = _flatten(dump_config(Config(), every_key=True))
-    before, after = defaults | _flatten(then), defaults | _flatten(dump_config(now))
-    return [
-        key
-        for key in sorted(before.keys() | after.keys())
-        if before.get(key) != after.get(key) and not _FREE_KEYS.fullmatch(key)
-    ]
-
-
-def _flatten(text: str) -> dict[str, Any]:
-    """YAML text as dotted keys; a configuration is at most two levels deep."""
-    flat: dict[str, Any] = {}
-    for name, value in (yaml.safe_load(text) or {}).items():
-        flat |= (
-            {f"{name}.{key}": item for key, item in value.items()}
-            if isinstance(value, dict)
-            else {name: value}
-        )
-    return flat
 
 
 def _first_line(error: BaseException) -> str:

@@ -25,7 +25,8 @@ def format_seconds(seconds: float) -> str:
 
 def describe_training(row: dict[str, Any]) -> str:
     """The numbers of one training row in words."""
-    parts = [f"loss {row['loss']:.4f}", f"lr {row['lr']:.3g}"]
+    loss = "none (skipped)" if row["loss"] is None else f"{row['loss']:.4f}"
+    parts = [f"loss {loss}", f"lr {row['lr']:.3g}"]
     if row.get("grad_norm") is not None:
         parts.append(f"gradient {row['grad_norm']:.3g}")
     waiting = row["data_seconds"] / max(row["step_seconds"], 1e-9)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 
 from mvit_video.engine.errors import RunError
+from mvit_video.engine.processes.group import Group
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -21,7 +22,7 @@ Row = dict[str, Any]
 
 
 class RunLog:
-    """Writes rows of numbers; a resumed run continues the file as if it had never stopped.
+    """Writes rows of numbers; a resumed run continues the files as if it had never stopped.
 
     Every row has ``kind`` ("train", "val" or "videos"), ``step`` (optimiser steps completed) and ``epoch``
     (epochs completed, fractional). Rows after ``resume_step`` were written by a sitting whose work is
@@ -41,6 +42,10 @@ class RunLog:
         self._writer = (
             _tensorboard_writer(Path(output_dir) / "tensorboard", resume_step) if tensorboard else None
         )
+        # A killed sitting may have told the file of its last step, and no more.
+        for row in self.rows:
+            if row["step"] == resume_step:
+                self._draw(row)
 
     def write(
         self,
@@ -67,12 +72,29 @@ class RunLog:
             self._file.flush()
         except OSError as error:  # which does not say what it was writing
             raise RunError(f"{self.path}: cannot be written ({error.strerror}): check the disk") from error
-        if self._writer is not None:
-            for name, number in numbers.items():
-                if number is not None:
-                    self._writer.add_scalar(f"{kind}/{name}", number, step)
-            self._writer.flush()
+        self._draw(row)
         return row
+
+    def _draw(self, row: Row) -> None:
+        """Tell TensorBoard the numbers of a row."""
+        if self._writer is None:
+            return
+        for name, number in row.items():
+            if name not in ("step", "epoch") and isinstance(number, int | float):
+                self._writer.add_scalar(f"{row['kind']}/{name}", number, row["step"])
+        self._writer.flush()
+
+    def sync(self) -> None:
+        """Have all rows on the disk, where they outlive the machine.
+
+        Raises:
+            RunError: they cannot be written.
+        """
+        try:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise RunError(f"{self.path}: cannot be written ({error.strerror}): check the disk") from error
 
     def has(self, kind: str, step: int) -> bool:
         """Whether a row of this kind is there for this step."""
@@ -96,6 +118,34 @@ class RunLog:
         temporary = self.path.with_name(self.path.name + ".tmp")
         temporary.write_text("".join(json.dumps(row) + "\n" for row in self.rows), encoding="utf-8")
         os.replace(temporary, self.path)
+
+
+class SilentLog(RunLog):
+    """The log in a process that writes none: it remembers the same rows.
+
+    Args:
+        rows: those that the process that writes has begun with.
+    """
+
+    def __init__(self, rows: list[Row]) -> None:
+        self.path, self.rows, self._writer = Path(os.devnull), rows, None
+        self._file = open(os.devnull, "a", encoding="utf-8")  # noqa: SIM115 - closed in close()
+
+    def sync(self) -> None:
+        """Nothing is to be written."""
+
+
+def shared_log(output_dir: str | Path, resume_step: int, group: Group) -> RunLog:
+    """The log of a run of several processes, of which the first one writes; all of them call this.
+
+    Args:
+        output_dir: as for :class:`RunLog`.
+        resume_step: likewise.
+        group: the processes.
+    """
+    log = RunLog(output_dir, resume_step=resume_step) if group.is_main else None
+    rows = group.broadcast(None if log is None else log.rows)
+    return log or SilentLog(rows or [])
 
 
 def read_rows(path: str | Path) -> list[Row]:
@@ -147,5 +197,5 @@ def _finite(number: float | int | None) -> float | int | None:
 def _tensorboard_writer(folder: Path, resume_step: int) -> "SummaryWriter":
     from torch.utils.tensorboard import SummaryWriter
 
-    # purge_step hides what an interrupted sitting wrote after the checkpoint.
-    return SummaryWriter(str(folder), purge_step=resume_step + 1 if resume_step else None)
+    # purge_step hides what an interrupted sitting wrote at the checkpoint's step and after it.
+    return SummaryWriter(str(folder), purge_step=resume_step or None)

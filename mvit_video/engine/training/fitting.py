@@ -9,17 +9,20 @@ from pathlib import Path
 from mvit_video.config import Config, dump_config
 from mvit_video.engine.checkpoints import files as checkpoints
 from mvit_video.engine.device import describe_device
-from mvit_video.engine.errors import RunError
+from mvit_video.engine.errors import Stopped
 from mvit_video.engine.processes.joining import joined
-from mvit_video.engine.processes.parallel import full_model_state
-from mvit_video.engine.randomness import random_states, seed_everything
+from mvit_video.engine.randomness import seed_everything
 from mvit_video.engine.records.display import TrainingDisplay
-from mvit_video.engine.records.logs import Row, RunLog
-from mvit_video.engine.training.loop import train_one_epoch
+from mvit_video.engine.records.logs import Row, RunLog, shared_log
+from mvit_video.engine.stopping import signals_noted
+from mvit_video.engine.training.boundary import Boundary
+from mvit_video.engine.training.loop import Surroundings, train_one_epoch
 from mvit_video.engine.training.preparation import TrainInputs, prepare_training
+from mvit_video.engine.training.saving import Saver
 from mvit_video.engine.training.starting import find_resumable, fresh_state, restore
 from mvit_video.engine.training.state import TrainState
 from mvit_video.engine.training.validation import validate
+from mvit_video.engine.training.video_troubles import VideoTroubles
 
 _logger = logging.getLogger("mvit_video.engine")
 
@@ -56,82 +59,76 @@ def train(config: Config) -> TrainResult:
 
 
 def fit(inputs: TrainInputs) -> TrainResult:
-    """Train with what :func:`prepare_training` put together; see :func:`train`."""
+    """Train with what :func:`prepare_training` put together; see :func:`train`.
+
+    Raises:
+        RunError: it cannot go on; checkpoints stay as they were.
+        Stopped: a signal asked for it; everything up to the last whole step is saved.
+    """
     config = inputs.config
-    found = find_resumable(config)
-    seed_everything(config.rng_seed)
-    state = fresh_state(inputs, fresh=found is None)
-    if found is not None:
-        restore(state, *found, config)
-    _announce(inputs, state)
-    (inputs.output_dir / "config.yaml").write_text(dump_config(config), encoding="utf-8")
-    total_steps = inputs.steps_per_epoch * config.solver.max_epoch
-    with (
-        closing(inputs.loader),
-        RunLog(inputs.output_dir, resume_step=state.step) as log,
-        _interruption_said(state, inputs),
-        TrainingDisplay(total_steps, config.solver.max_epoch, state.step) as display,
-    ):
-        _run_epochs(inputs, state, log, display)
+    with closing(inputs.loader), signals_noted():
+        found = find_resumable(config, inputs.group)
+        seed_everything(config.rng_seed)
+        state = fresh_state(inputs, fresh=found is None)
+        if found is not None:
+            restore(state, *found, inputs)
+        _announce(inputs, state)
+        if inputs.group.is_main:
+            (inputs.output_dir / "config.yaml").write_text(dump_config(config), encoding="utf-8")
+        total_steps = inputs.steps_per_epoch * config.solver.max_epoch
+        boundary = Boundary(inputs.group, config.train.checkpoint_minutes)
+        with (
+            shared_log(inputs.output_dir, state.step, inputs.group) as log,
+            _interruption_said(state, inputs),
+            TrainingDisplay(total_steps, config.solver.max_epoch, state.step) as display,
+        ):
+            saver = Saver(inputs, state, log, boundary, found and found[0])
+            skipped_dir = inputs.output_dir / "skipped"
+            around = Surroundings(inputs.loader, inputs.plan, log, display, boundary, skipped_dir, saver.save)
+            _run_epochs(inputs, state, around, saver)
     path = checkpoints.checkpoint_path(inputs.output_dir, state.epoch)
     return TrainResult(path, state.epoch, state.step, tuple(log.rows))
 
 
-def _run_epochs(inputs: TrainInputs, state: TrainState, log: RunLog, display: TrainingDisplay) -> None:
-    train_config, max_epoch = inputs.config.train, inputs.config.solver.max_epoch
+def _run_epochs(inputs: TrainInputs, state: TrainState, around: Surroundings, saver: Saver) -> None:
+    config, max_epoch = inputs.config.train, inputs.config.solver.max_epoch
 
     def due(period: int) -> bool:
         return state.epoch % period == 0 or state.epoch == max_epoch
 
-    if state.step == 0 and train_config.eval_at_start:
-        validate(inputs, state, log)
-    # A sitting may have ended between a checkpoint and its evaluation.
-    if state.epoch and due(train_config.eval_period) and not log.has("val", state.step):
-        validate(inputs, state, log)
+    if state.step == 0 and config.eval_at_start:
+        _evaluate(inputs, state, around.log, saver)
+    # A sitting may have ended between a checkpoint and its evaluation, or what follows from that.
+    if state.epoch and not state.step_in_epoch and due(config.eval_period):
+        _evaluate(inputs, state, around.log, saver)
     while state.epoch < max_epoch:
-        troubles = train_one_epoch(state, inputs.loader, inputs.plan, log, display, inputs.group)
-        for line in troubles.lines():
-            _logger.warning("%s", line)
-        if found := troubles.details:
-            log.write("videos", step=state.step, epoch=float(state.epoch), details=found, **troubles.counts)
-        if due(train_config.checkpoint_period):
-            _save(inputs, state)
-        if due(train_config.eval_period):
+        _tell_troubles(state, train_one_epoch(state, around), around.log)
+        if due(config.checkpoint_period):
+            saver.save(lasting=True)
+        elif around.boundary.save_due:
+            saver.save()
+        if around.boundary.signal_number is not None:
+            raise Stopped(around.boundary.signal_number, f"after step {state.step}", saver.save())
+        if due(config.eval_period):
+            _evaluate(inputs, state, around.log, saver)
+
+
+def _tell_troubles(state: TrainState, troubles: VideoTroubles, log: RunLog) -> None:
+    for line in troubles.lines():
+        _logger.warning("%s", line)
+    if found := troubles.details:
+        log.write("videos", step=state.step, epoch=float(state.epoch), details=found, **troubles.counts)
+
+
+def _evaluate(inputs: TrainInputs, state: TrainState, log: RunLog, saver: Saver) -> None:
+    """Score the val videos, unless an earlier sitting did; a signal meanwhile saves and leaves."""
+    try:
+        if not log.has("val", state.step):
             validate(inputs, state, log)
-
-
-def _save(inputs: TrainInputs, state: TrainState) -> None:
-    _check_finite(state)
-    path = checkpoints.checkpoint_path(inputs.output_dir, state.epoch)
-    checkpoints.save_checkpoint(
-        path,
-        {
-            "model_state": state.model.state_dict(),
-            "optimizer_state": state.optimiser.state_dict(),
-            "scaler_state": state.scaler.state_dict(),
-            "ema_state": None if state.average is None else state.average.state_dict(full_model_state),
-            "epoch": state.epoch,
-            "step": state.step,
-            "random_states": random_states(),
-            "class_names": None if inputs.class_names is None else list(inputs.class_names),
-            "cfg": dump_config(inputs.config),
-        },
-    )
-    _logger.info("epoch %d: saved %s", state.epoch, path)
-
-
-def _check_finite(state: TrainState) -> None:
-    """Refuse to keep weights that a gradient of the last step has spoilt; the next loss would tell too late.
-
-    Raises:
-        RunError: a weight is not finite.
-    """
-    for name, parameter in state.model.named_parameters():
-        if not bool(parameter.isfinite().all()):
-            raise RunError(
-                f"{name} is not finite after step {state.step} (epoch {state.epoch}): training stops, and "
-                "checkpoints stay as they were; lower SOLVER.BASE_LR or set SOLVER.CLIP_GRAD_L2NORM"
-            )
+    except Stopped as stop:
+        where = f"while evaluating after step {state.step}"
+        raise Stopped(stop.signal_number, where, saver.save() if state.step else None) from stop
+    saver.keep_if_best()
 
 
 def _announce(inputs: TrainInputs, state: TrainState) -> None:

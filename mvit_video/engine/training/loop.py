@@ -1,103 +1,113 @@
-"""The steps of an epoch, and the numbers that the log is told of them."""
+"""The steps of an epoch."""
 
 import math
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from pathlib import Path
 
-import torch
-
-from mvit_video.data import Batch, TrainLoader
-from mvit_video.engine.errors import RunError
+from mvit_video.data import TrainLoader
+from mvit_video.engine.errors import Stopped
 from mvit_video.engine.optimising.optimiser import set_learning_rate
-from mvit_video.engine.processes.group import ALONE, Group
 from mvit_video.engine.records.display import TrainingDisplay
-from mvit_video.engine.records.logs import RunLog, memory_gb
+from mvit_video.engine.records.logs import RunLog
+from mvit_video.engine.training.boundary import Boundary
+from mvit_video.engine.training.skipping import StepRecord, skip_step
 from mvit_video.engine.training.state import TrainState
 from mvit_video.engine.training.step import TrainPlan, train_step
 from mvit_video.engine.training.video_troubles import VideoTroubles
+from mvit_video.engine.training.window import Window
 
 
-def train_one_epoch(
-    state: TrainState,
-    loader: TrainLoader,
-    plan: TrainPlan,
-    log: RunLog,
-    display: TrainingDisplay,
-    group: Group = ALONE,
-) -> VideoTroubles:
-    """Run one epoch, counted in ``state``; returns which of its videos were damaged or could not be read.
+@dataclass(frozen=True)
+class Surroundings:
+    """What an epoch's steps work with, beside the state that they change.
+
+    Attributes:
+        loader: the training clips.
+        plan: the numbers of a step.
+        log: is told of every LOG_PERIOD steps.
+        display: shows them.
+        boundary: the processes' exchange in each step.
+        skipped_dir: where skipped batches are noted.
+        save: writes a checkpoint.
+    """
+
+    loader: TrainLoader
+    plan: TrainPlan
+    log: RunLog
+    display: TrainingDisplay
+    boundary: Boundary
+    skipped_dir: Path
+    save: Callable[[], Path]
+
+
+def train_one_epoch(state: TrainState, around: Surroundings) -> VideoTroubles:
+    """Run an epoch, or the rest of one, counted in ``state``.
+
+    A signal that comes within the epoch ends it after a step; after its last step that is left to the caller.
+
+    Returns:
+        Which of its videos were damaged or could not be read.
 
     Raises:
-        RunError: the loss is not finite, or too many videos cannot be read.
+        RunError: the loss was no number too often, or too many videos cannot be read.
+        Stopped: a signal asked for it, and the state is saved.
     """
-    num_steps = loader.num_batches // plan.num_passes
-    troubles = VideoTroubles(plan.bad_videos_limit, plan.num_videos, state.epoch)
-    window = _Window(state.device)
-    batches = troubles.watch(window.timed(loader.epoch(state.epoch)))
+    plan = around.plan
+    num_steps = around.loader.num_batches // plan.num_passes
+    if state.step_in_epoch == 0 or state.troubles is None:
+        state.window = Window()
+        state.troubles = VideoTroubles(plan.bad_videos_limit, plan.num_videos, state.epoch)
+    troubles = state.troubles
+    batches = around.loader.epoch(state.epoch, state.step_in_epoch * plan.num_passes)
+    batches = troubles.watch(state.window.timed(batches))
     state.model.train()
-    for index in range(num_steps):
-        learning_rate = plan.schedule.learning_rate(state.epoch + index / num_steps)
+    while state.step_in_epoch < num_steps:
+        learning_rate = plan.schedule.learning_rate(state.epoch + state.step_in_epoch / num_steps)
         set_learning_rate(state.optimiser, learning_rate)
-        loss, grad_norm = train_step(state, islice(batches, plan.num_passes), plan, group)
+        record = StepRecord()
+
+        def meet(loss: float, record: StepRecord = record) -> float:
+            record.own_loss = loss
+            return around.boundary.meet(loss, troubles)
+
+        passes = record.watch(islice(batches, plan.num_passes))
+        loss, grad_norm = train_step(state, passes, plan, around.boundary.group, sum_losses=meet)
         if not math.isfinite(loss):
-            raise RunError(
-                f"the loss is {loss} at step {state.step} (epoch {state.epoch}, learning rate "
-                f"{learning_rate:.3g}): training stops, and checkpoints stay as they were; lower "
-                "SOLVER.BASE_LR, lengthen SOLVER.WARMUP_EPOCHS or set SOLVER.CLIP_GRAD_L2NORM"
-            )
-        if state.average is not None:
+            skip_step(state, plan, record, around.boundary.group, around.skipped_dir)
+        elif state.average is not None:
             state.average.update()
         state.step += 1
-        window.add(loss, plan.global_batch)
-        display.step(state.step, state.epoch)
-        if (index + 1) % plan.log_period == 0 or index + 1 == num_steps:
-            numbers = window.close(lr=learning_rate, grad_norm=grad_norm) | troubles.counts
-            display.show(
-                log.write("train", step=state.step, epoch=state.epoch + (index + 1) / num_steps, **numbers)
-            )
-    state.epoch += 1
+        state.step_in_epoch += 1
+        state.window.add(loss, plan.global_batch)
+        around.display.step(state.step, state.epoch)
+        if state.step_in_epoch % plan.log_period == 0 or state.step_in_epoch == num_steps:
+            _tell(state, around, num_steps, learning_rate, grad_norm)
+        if state.step_in_epoch < num_steps:
+            _leave_or_save(state, around)
+    state.epoch, state.step_in_epoch = state.epoch + 1, 0
     return troubles
 
 
-@dataclass
-class _Window:
-    """Sums since the last row of the log."""
+def _tell(
+    state: TrainState,
+    around: Surroundings,
+    num_steps: int,
+    learning_rate: float,
+    grad_norm: float | None,
+) -> None:
+    assert state.troubles is not None
+    numbers = state.window.close(state.device, lr=learning_rate, grad_norm=grad_norm)
+    numbers |= state.troubles.counts | {"skipped": state.skipped}
+    epoch = state.epoch + state.step_in_epoch / num_steps
+    around.display.show(around.log.write("train", step=state.step, epoch=epoch, **numbers))
 
-    device: torch.device
-    losses: list[float] = field(default_factory=list)
-    clips: int = 0
-    data_seconds: float = 0.0
-    start: float = field(default_factory=time.perf_counter)
 
-    def timed(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        """Pass batches on, counting the time spent waiting for them."""
-        while True:
-            asked = time.perf_counter()
-            batch = next(batches, None)
-            self.data_seconds += time.perf_counter() - asked
-            if batch is None:
-                return
-            yield batch
-
-    def add(self, loss: float, num_clips: int) -> None:
-        self.losses.append(loss)
-        self.clips += num_clips
-
-    def close(self, *, lr: float, grad_norm: float | None) -> dict[str, Any]:
-        """The window's numbers, means per step; starts the next window."""
-        now = time.perf_counter()
-        seconds, num_steps = now - self.start, len(self.losses)
-        numbers = {
-            "loss": sum(self.losses) / num_steps,
-            "lr": lr,
-            "grad_norm": grad_norm,
-            "step_seconds": seconds / num_steps,
-            "data_seconds": self.data_seconds / num_steps,
-            "clips_per_second": self.clips / max(seconds, 1e-9),
-            "memory_gb": memory_gb(self.device),
-        }
-        self.losses, self.clips, self.data_seconds, self.start = [], 0, 0.0, now
-        return numbers
+def _leave_or_save(state: TrainState, around: Surroundings) -> None:
+    """Between two steps: what the processes agreed on in the one before."""
+    signal_number = around.boundary.signal_number
+    if signal_number is not None:
+        raise Stopped(signal_number, f"after step {state.step}", around.save())
+    if around.boundary.save_due:
+        around.save()

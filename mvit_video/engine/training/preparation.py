@@ -140,6 +140,7 @@ def _plan(
         smoothing=resolve_smoothing(config),
         num_videos=num_videos,
         bad_videos_limit=config.data.bad_videos_limit,
+        skipped_limit=config.train.skipped_steps_limit,
         seed=config.rng_seed,
         log_period=config.log_period,
     )

@@ -14,7 +14,8 @@ from mvit_video.engine.errors import RunError
 from mvit_video.engine.inputs import start_weights
 from mvit_video.engine.optimising.optimiser import build_optimiser, parameter_groups
 from mvit_video.engine.optimising.weight_average import WeightAverage
-from mvit_video.engine.processes.parallel import distribute, load_model_state
+from mvit_video.engine.processes.group import ALONE, Group
+from mvit_video.engine.processes.parallel import distribute, load_model_state, load_optimiser_state
 from mvit_video.engine.randomness import restore_random_states
 from mvit_video.engine.training.preparation import TrainInputs
 from mvit_video.engine.training.saving import describe_position
@@ -103,8 +104,8 @@ def restore(state: TrainState, path: Path, contents: dict[str, Any], inputs: Tra
             ", ".join(changed),
         )
     try:
-        state.model.load_state_dict(contents["model_state"])
-        state.optimiser.load_state_dict(contents["optimizer_state"])
+        load_model_state(state.model, contents["model_state"])
+        load_optimiser_state(state.model, state.optimiser, contents["optimizer_state"])
     except (RuntimeError, ValueError) as error:
         raise RunError(
             f"{path}: does not fit this configuration (changed: {', '.join(changed) or 'unknown'}): choose "

@@ -35,6 +35,7 @@ class TrainPlan:
         smoothing: share of each label that is spread over all classes.
         num_videos: of the training list.
         bad_videos_limit: share of them that may be unreadable in one epoch: DATA.BAD_VIDEOS_LIMIT.
+        skipped_limit: steps without a finite loss that may be left out: TRAIN.SKIPPED_STEPS_LIMIT.
         seed: dropout and drop path are drawn from (seed, step, pass).
         log_period: steps between two rows of the log; the last step of an epoch has one too.
     """
@@ -51,6 +52,7 @@ class TrainPlan:
     smoothing: float
     num_videos: int
     bad_videos_limit: float
+    skipped_limit: int
     seed: int
     log_period: int
 

@@ -52,7 +52,7 @@ def _step(model, clips, sizes, *, precision="fp32", batch=_plain, **limits):
     plan = TrainPlan(
         Schedule(base_lr=1, max_epoch=1), global_batch=6, num_passes=len(sizes), precision=precision,
         mean=MEAN, std=STD, clip_value=None, clip_l2_norm=None, num_classes=2, smoothing=0.0, num_videos=6,
-        bad_videos_limit=0.1, seed=0, log_period=1,
+        bad_videos_limit=0.1, skipped_limit=0, seed=0, log_period=1,
     )  # fmt: skip
     plan = dataclasses.replace(plan, **limits)
     state = TrainState(model, optimiser, grad_scaler(CPU, precision))
