@@ -59,3 +59,18 @@ def test_nothing_running_is_said(tmp_path):
     )
     assert done.returncode == 1
     assert "no local cluster runs: cluster.py up starts one" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("required", "status", "word"), [("", 0, "1 skipped"), ("1", 1, "1 error")])
+def test_tests_that_need_the_cluster_fail_without_one_where_it_is_required(tmp_path, required, status, word):
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-m", "slurm", "tests/slurm/test_cluster.py", "-k", "several_nodes"],
+        cwd=TOOL.parents[2],
+        env={"PATH": str(tmp_path), "MVIT_VIDEO_REQUIRE_SLURM": required},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == status, done.stdout + done.stderr
+    assert word in done.stdout
+    assert "there is no apt-get here" in done.stdout
