@@ -26,6 +26,7 @@ def create_model(
     *,
     num_classes: int | None = None,
     weights: str | Path | Mapping[str, Tensor] | None = None,
+    averaged: bool = False,
     **overrides: Any,
 ) -> MViT:
     """Build a model: a plain name with random weights, a dotted one with the published weights of that name.
@@ -35,6 +36,7 @@ def create_model(
         num_classes: Number of classes; by default that of the published weights, else 400. With another
             number than the weights have, the classifier is drawn at random.
         weights: Weights to load instead: whatever `load_weights` takes.
+        averaged: Of a checkpoint of ours take the averaged weights (EMA), rather than the last ones.
         **overrides: Fields of `mvit_video.models.Architecture` to change, such as ``crop_size=256``.
 
     Returns:
@@ -51,7 +53,7 @@ def create_model(
     model = MViT(architecture(name if entry is None else entry.architecture, **overrides))
     if weights is None and entry is None:
         return model
-    load_weights(model, name if weights is None else weights)
+    load_weights(model, name if weights is None else weights, averaged=averaged)
     return model
 
 

@@ -7,6 +7,7 @@ from mvit_video.cli.parsing import Parser, UsageError
 _EPILOG = """examples:
   mvit-video convert MViTv2_S_16x4_k400.pyth --model mvitv2_s_16x4.k400 --output mvitv2_s.safetensors
   mvit-video convert checkpoint_epoch_00010.pyth --model mvitv2_s_16x4 --output mine.safetensors
+  mvit-video convert checkpoint_epoch_00010.pyth --model mvitv2_s_16x4 --ema --output averaged.safetensors
 """
 
 
@@ -28,6 +29,12 @@ def add_parser(verbs: "argparse._SubParsersAction[Parser]") -> None:
         metavar="FILE",
         help="a text file with one name per line, or a known set such as kinetics400",
     )
+    parser.add_argument(
+        "--ema",
+        action="store_true",
+        help="take the averaged weights of a checkpoint that was trained with TRAIN.EMA_DECAY, rather than\n"
+        "the last ones",
+    )
     parser.set_defaults(run=run)
 
 
@@ -40,7 +47,8 @@ def run(args: argparse.Namespace) -> int:
     from mvit_video.inference.sources import count_classes
     from mvit_video.weights import loaded_from, write_safetensors
 
-    model = create_model(args.model, num_classes=count_classes(args.source), weights=args.source)
+    classes = count_classes(args.source)
+    model = create_model(args.model, num_classes=classes, weights=args.source, averaged=args.ema)
     report = loaded_from(model)
     assert report is not None
     print(report)

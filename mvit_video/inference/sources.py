@@ -84,6 +84,7 @@ def recogniser_of(
     else:
         recogniser = _from_config(model_or_name, source)
     refuse_random_weights(recogniser.model)
+    _say_of_averages(recogniser.model)
     if views is None:
         return recogniser
     return replace(
@@ -126,6 +127,18 @@ def refuse_random_weights(model: MViT) -> None:
         f"{what} has random weights, whose answers mean nothing: take a name with weights such as "
         "'mvitv2_s_16x4.k400', give checkpoint=, or load weights first (mvit_video.load_weights)"
     )
+
+
+def _say_of_averages(model: MViT) -> None:
+    report = loaded_from(model)
+    if report is not None and report.averages == "left":
+        _logger.info(
+            "%s: its last weights are taken; the averaged ones (EMA) beside them are what mvit-video convert "
+            "--ema writes, or TEST.USE_EMA True with a --cfg file takes",
+            report.source,
+        )
+    elif report is not None and report.averages == "taken":
+        _logger.info("%s: its averaged weights (EMA) are taken", report.source)
 
 
 def _from_name(name: str, checkpoint: str | None) -> Recogniser:
@@ -208,7 +221,7 @@ def _from_config(config: Config, checkpoint: str | None) -> Recogniser:
         sources = find_weights(config) if checkpoint is None else [checkpoint]
     except RunError as error:
         raise WeightsError(f"{error}; or give a checkpoint") from None
-    report = load_first(model, sources)
+    report = load_first(model, sources, averaged=config.test.use_ema)
     _logger.info("weights: %s", report.source)
     names = read_class_names(config.data.class_names) if config.data.class_names else report.class_names
     mean, std = resolve_statistics(config)

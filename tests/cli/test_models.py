@@ -70,6 +70,26 @@ def test_convert_writes_what_a_predictor_reads(slowfast_file, capsys):
     assert predictor.class_names == ("run", "jump", "sit down")
 
 
+def test_convert_takes_the_last_weights_or_the_averaged_ones(slowfast_file, capsys):
+    torch.manual_seed(1)
+    state = create_model("mvitv1_b_16x4", num_classes=3).state_dict()
+    averages = {name: tensor + 1 for name, tensor in state.items()}
+    source, output = slowfast_file / "run.pyth", slowfast_file / "of_run.safetensors"
+    torch.save({"model_state": state, "ema_state": {"num_updates": 3, "weights": averages}}, source)
+    words = ["convert", str(source), "--model", "mvitv1_b_16x4", "--output", str(output)]
+    for flags, expected, said in (
+        ([], state, "averaged weights (EMA) are in it too; these are the last ones"),
+        (["--ema"], averages, "averaged (EMA) parameters loaded"),
+    ):
+        assert main([*words, *flags]) == 0
+        assert said in capsys.readouterr().out
+        found = read_checkpoint(output).state_dict
+        assert all(torch.equal(tensor, expected[name]) for name, tensor in found.items())
+    theirs = ["convert", str(slowfast_file / "theirs.pyth"), *words[2:], "--ema"]
+    assert main(theirs) != 0
+    assert "holds no averaged weights (EMA)" in capsys.readouterr().err
+
+
 def test_convert_refuses_weights_of_another_model(tmp_path, capsys):
     colours.write_weights(tmp_path / "tiny.safetensors")
     words = ["convert", str(tmp_path / "tiny.safetensors"), "--model", "mvitv1_b_16x4"]

@@ -220,6 +220,17 @@ def test_our_training_checkpoints_bring_their_own_recipe(folder, tmp_path):
         Predictor("mvitv2_s_16x4", checkpoint=path)
 
 
+def test_of_a_checkpoint_with_averages_the_last_weights_are_taken_and_that_is_said(folder, tmp_path, caplog):
+    caplog.set_level("INFO")
+    state = read_checkpoint(folder / "weights.safetensors").state_dict
+    averages = {name: tensor + 1 for name, tensor in state.items()}
+    torch.save({"model_state": state, "ema_state": {"weights": averages}}, tmp_path / "run.pyth")
+    model = colours.build_model(folder)
+    Predictor(model, checkpoint=tmp_path / "run.pyth", views=PLAN, device="cpu")
+    assert torch.equal(model.norm.weight, state["norm.weight"])
+    assert "run.pyth: its last weights are taken; the averaged ones (EMA) beside them" in caplog.text
+
+
 def test_file_objects_are_read_like_files(folder, predictor):
     from_path = predictor(folder / "red.mp4")
     with (folder / "red.mp4").open("rb") as file:

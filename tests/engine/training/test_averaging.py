@@ -9,7 +9,6 @@ from mvit_video.engine.checkpoints.files import checkpoint_path, read_resumable
 from mvit_video.weights import WeightsError
 
 
-
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory):
     return write_videos(tmp_path_factory.mktemp("videos"))
