@@ -4,7 +4,19 @@ import os
 import sys
 from collections.abc import Sequence
 
-from mvit_video.cli import benchmark, convert, data, doctor, export, models, predict, run
+from mvit_video.cli import (
+    benchmark,
+    convert,
+    data,
+    doctor,
+    export,
+    finetune,
+    models,
+    predict,
+    run,
+    status,
+    submit,
+)
 from mvit_video.cli.console import console_logging, describe_error, silence_stdout
 from mvit_video.cli.parsing import Parser, shield_negative_numbers
 from mvit_video.engine.errors import Stopped
@@ -17,9 +29,11 @@ TRACEBACK_VARIABLE = "MVIT_VIDEO_TRACEBACK"
 _EPILOG = f"""examples:
   mvit-video predict holiday.mp4 --model mvitv2_s_16x4.k400
   mvit-video data make-list folders --videos clips --output train.list --val-output val.list
+  mvit-video finetune clips --model mvitv2_s_16x4.k400 --output runs/mine
   mvit-video train --cfg mine.yaml DATA.TRAIN_LIST train.list DATA.VAL_LIST val.list OUTPUT_DIR out
   mvit-video test --cfg K400/MVITv2_S_16x4 DATA.PATH_TO_DATA_DIR lists TEST.CHECKPOINT_FILE_PATH FILE
   mvit-video export --model mvitv2_s_16x4.k400 --output mvitv2_s.onnx
+  mvit-video submit --cfg mine.yaml --partition gpu --nodes 2 --gpus-per-node 8 OUTPUT_DIR out
   mvit-video doctor
 
 exit status: 0 done; 1 done, but something was wrong (an unreadable video, a finding of doctor);
@@ -38,7 +52,8 @@ def build_parser() -> Parser:
         epilog=_EPILOG,
     )
     parser.add_argument("--version", action="version", version=f"mvit-video {__version__}")
-    parser.add_verbs((run, predict, data, models, convert, export, benchmark, doctor))
+    verbs = (run, finetune, predict, data, models, convert, export, submit, status, benchmark, doctor)
+    parser.add_verbs(verbs)
     return parser
 
 
