@@ -1,5 +1,7 @@
 """Finding the other processes of a run: as torchrun or Slurm started them, or none."""
 
+import faulthandler
+import logging
 import os
 import socket
 import time
@@ -13,11 +15,13 @@ from torch.distributed import Store, TCPStore  # type: ignore[attr-defined]
 
 from mvit_video.config import Config
 from mvit_video.engine.device import choose_device
-from mvit_video.engine.errors import RunError
+from mvit_video.engine.errors import RunError, Stopped
 from mvit_video.engine.processes.group import ALONE, Group
+from mvit_video.engine.processes.watching import Watch
 
 RENDEZVOUS_VARIABLE = "MVIT_VIDEO_RENDEZVOUS"  # a folder that all nodes of a Slurm job see
 _POLL_SECONDS = 0.2
+_LEAVING_SECONDS = 60.0
 
 _joined: Group | None = None  # this process's, inside ``joined``
 
@@ -45,13 +49,62 @@ def joined(config: Config) -> Iterator[Group]:
     if group.world_size == 1:
         yield group
         return
+    if not faulthandler.is_enabled():
+        faulthandler.enable()  # a back end that gives up aborts the process
+    logger = logging.getLogger("mvit_video")
+    level = logger.level
+    if not group.is_main:
+        logger.setLevel(logging.WARNING)
     _connect(config, group)
-    _joined = group
     try:
-        yield group
+        watch = Watch(group, config.distributed.timeout_seconds)
+        _joined = group
+        with _failures_told(group, watch):
+            yield group
+            group.barrier()  # whoever left before could no longer be told of a failure
+        watch.leave()
     finally:
         _joined = None
-        dist.destroy_process_group()
+        logger.setLevel(level)
+        _disconnect()
+
+
+@contextmanager
+def _failures_told(group: Group, watch: Watch) -> Iterator[None]:
+    """What happens to this process is told to the others; what all can meet alike is said by the first alone.
+
+    Raises:
+        RunError: the first process fails because of an error of another one that the user can mend.
+        SystemExit: another process fails with such an error.
+    """
+    try:
+        yield
+    except BaseException as error:
+        status = exit_status(error)
+        cause = watch.report((str(error).splitlines() or [""])[0] or type(error).__name__, status)
+        if status is None and cause is not None and cause.status is not None:
+            status = cause.status
+            if group.is_main:
+                raise RunError(cause.text) from error
+        if status is None or group.is_main:
+            raise
+        raise SystemExit(status) from error
+
+
+def exit_status(error: BaseException) -> int | None:
+    """The exit status of a process that ends by this error; None where the program may be at fault."""
+    if isinstance(error, Stopped):
+        return 128 + error.signal_number
+    if isinstance(error, KeyboardInterrupt):
+        return 130
+    return 2 if isinstance(error, ValueError | OSError) else None
+
+
+def _disconnect() -> None:
+    """Leave the process group, within a bounded time whatever became of the others."""
+    faulthandler.dump_traceback_later(_LEAVING_SECONDS, exit=True)
+    dist.destroy_process_group()
+    faulthandler.cancel_dump_traceback_later()
 
 
 def find_group(environment: Mapping[str, str]) -> Group:
