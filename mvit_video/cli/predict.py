@@ -112,7 +112,7 @@ def add_parser(verbs: "argparse._SubParsersAction[Parser]") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Answer for every video; 1 when some could not be read."""
-    _check(args)
+    check(args)
     config = read_config(args.cfg, [*args.opts, *_views_overrides(args)]) if args.cfg else None
     if args.print_config:
         if config is None:
@@ -131,7 +131,7 @@ def run(args: argparse.Namespace) -> int:
     predictor = _predictor(args, config)
     with (
         counting("predicting", len(videos), live=bool(args.output)) as progress,
-        open_report(_format(args), args.output) as report,
+        open_report(format_of(args), args.output) as report,
     ):
         num_failed = _answer(predictor, videos, report, args, progress)
     if args.output:
@@ -204,7 +204,12 @@ def _forget(clip: object) -> None:
     pass
 
 
-def _check(args: argparse.Namespace) -> None:
+def check(args: argparse.Namespace) -> None:
+    """Refuse words that do not go together.
+
+    Raises:
+        UsageError: the text says which.
+    """
     if bool(args.model) == bool(args.cfg):
         raise UsageError("give one of --model NAME and --cfg FILE (mvit-video models lists the names)")
     if not args.inputs and not args.print_config:
@@ -239,7 +244,8 @@ def _views_overrides(args: argparse.Namespace) -> list[str]:
     )
 
 
-def _format(args: argparse.Namespace) -> str:
+def format_of(args: argparse.Namespace) -> str:
+    """table, json or csv."""
     if args.format:
         return str(args.format)
     ending = str(args.output or "").rpartition(".")[2].lower()

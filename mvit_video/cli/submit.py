@@ -1,0 +1,342 @@
+"""``mvit-video submit``: train, test or predict as jobs of a Slurm cluster."""
+
+import argparse
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mvit_video.cli.parsing import Parser, UsageError, read_config, unshield
+
+if TYPE_CHECKING:
+    from mvit_video.config import Config
+    from mvit_video.launch.resources import Resources
+    from mvit_video.launch.submission import Request
+
+_DESCRIPTION = """Train, test or predict as jobs of a Slurm cluster; they come back by themselves after a
+preemption, a time limit or the loss of a node, at the last checkpoint.
+
+What a configuration says is done by --nodes times --gpus-per-node processes: training if TRAIN.ENABLE, then
+a test if TEST.ENABLE. NUM_SHARDS and NUM_GPUS become those numbers, unless KEY VALUE says otherwise.
+--array N cuts the list of a test, or of a prediction, into N parts, a job with one process each.
+"""
+
+_EPILOG = """examples:
+  mvit-video submit --cfg mine.yaml --partition gpu --nodes 2 --gpus-per-node 8 --time 1-00:00 OUTPUT_DIR out
+  mvit-video submit --cfg mine.yaml --tasks-per-node 2 --time 60 --dry-run OUTPUT_DIR out
+  mvit-video submit --cfg mine.yaml --partition gpu --gpus-per-node 1 --array 16 OUTPUT_DIR out
+  mvit-video submit --partition gpu --gpus-per-node 1 --array 16 --predict videos.list \\
+      --model mvitv2_s_16x4.k400 --output answers.json
+  mvit-video status out
+
+The exit status is 0 when the job is in the queue; with --wait it is that of the run: 0 done, 1 done but for
+unreadable videos, 2 failed or cancelled.
+"""
+
+
+def add_parser(verbs: "argparse._SubParsersAction[Parser]") -> None:
+    """Add the verb ``submit``."""
+    parser = verbs.add_parser(
+        "submit", help="train, test or predict on a Slurm cluster", description=_DESCRIPTION, epilog=_EPILOG
+    )
+    parser.add_argument(
+        "--cfg",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="a YAML file or a packaged one such as K400/MVITv2_S_16x4; repeat it to lay one over another",
+    )
+    parser.add_argument(
+        "overrides", nargs="*", metavar="KEY VALUE", help="values that replace those of --cfg"
+    )
+    parser.add_argument("--opts", action="store_true", help="may stand before KEY VALUE; changes nothing")
+    parser.add_argument(
+        "--predict",
+        nargs=argparse.REMAINDER,
+        metavar="...",
+        help="instead of --cfg: all that follows are words of mvit-video predict, with --output",
+    )
+    _add_resources(parser)
+    coming_back = parser.add_argument_group("coming back")
+    coming_back.add_argument(
+        "--signal",
+        metavar="SECONDS",
+        type=int,
+        help="how long before the time limit to save and queue again (default: 120, or half of --time)",
+    )
+    coming_back.add_argument(
+        "--restarts",
+        metavar="N",
+        type=int,
+        default=5,
+        help="give up after so many starts in a row without a new checkpoint (default: 5)",
+    )
+    coming_back.add_argument(
+        "--retries",
+        metavar="N",
+        type=int,
+        default=2,
+        help="with --array: how often a part that failed is tried again at once (default: 2)",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="print the script for sbatch and stop")
+    parser.add_argument("--wait", action="store_true", help="wait until the run has ended")
+    parser.set_defaults(run=run)
+
+
+def _add_resources(parser: Parser) -> None:
+    group = parser.add_argument_group("resources")
+    group.add_argument("--nodes", metavar="N", type=int, default=1, help="computers (default: 1)")
+    group.add_argument(
+        "--gpus-per-node",
+        metavar="G",
+        type=int,
+        help="GPUs of each, a process per GPU (default: NUM_GPUS; one for --array, none for --predict)",
+    )
+    group.add_argument(
+        "--tasks-per-node", metavar="T", type=int, help="processes on each, to compute without GPUs"
+    )
+    group.add_argument(
+        "--array", metavar="N", type=int, help="test (or --predict) in N parts, a job each, and join them"
+    )
+    group.add_argument("--partition", metavar="P", help="partition (default: the cluster's)")
+    group.add_argument(
+        "--time", metavar="LIMIT", help="minutes, HH:MM:SS or DAYS-HH:MM (default: the partition's)"
+    )
+    group.add_argument(
+        "--cpus-per-task",
+        metavar="C",
+        type=int,
+        help="CPUs of a process and its data workers (default: DATA_LOADER.NUM_WORKERS + 1)",
+    )
+    group.add_argument("--mem", metavar="SIZE", help="memory of each node, such as 64G")
+    for flag in ("account", "qos", "constraint", "comment", "exclude"):
+        group.add_argument(f"--{flag}", metavar=flag.upper(), help="as for sbatch")
+    group.add_argument("--name", default="mvit_video", help="of the job (default: mvit_video)")
+    group.add_argument(
+        "--setup",
+        metavar="LINE",
+        action="append",
+        default=[],
+        help="a line of shell before the program, such as 'module load cuda'; may be repeated",
+    )
+    group.add_argument(
+        "--slurm",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="any other option of sbatch, such as reservation=NAME or exclusive; may be repeated",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Submit, or show what would be submitted."""
+    _check(args)
+    return _submit_predict(args) if args.predict is not None else _submit_config(args)
+
+
+def _submit_config(args: argparse.Namespace) -> int:
+    from mvit_video.launch.submission import Request
+
+    words = [*_sized(args), *map(unshield, args.overrides)]
+    fixed = {"TRAIN.ENABLE": "False", "TEST.ENABLE": "True"} if args.array else None
+    config = read_config(args.cfg, words, fixed=fixed)
+    gpus = min(config.num_gpus, 1) if args.array else config.num_gpus
+    resources = _resources(args, cpus=config.data_loader.num_workers + 1, gpus=gpus)
+    run_folder = Path(config.output_dir)
+    if not args.array:
+        request = Request("run", resources, os.getcwd(), args.restarts)
+        _check_config(config, resources.tasks)
+    else:
+        parts, output = _check_test(config, args.array)
+        request = Request(
+            "test", resources, os.getcwd(), args.restarts, parts, args.retries, str(output.absolute())
+        )
+    return _go(args, run_folder, request, config=config)
+
+
+def _submit_predict(args: argparse.Namespace) -> int:
+    from mvit_video.cli import predict
+    from mvit_video.inference.reports import check_folder
+    from mvit_video.inference.videos import expand_inputs
+    from mvit_video.launch.submission import Request
+
+    parser = Parser(prog="mvit-video submit ... --predict")
+    parser.add_verbs((predict,))
+    words = parser.parse_words(["predict", *args.predict])
+    predict.check(words)
+    output = Path(words.output or "")
+    if predict.format_of(words) != output.suffix.lower().lstrip("."):
+        raise UsageError(
+            f"--predict ... --output {words.output or ''}: expected a file that ends in .json or .csv, which "
+            "parts can be joined into (and no other --format)"
+        )
+    check_folder(output)
+    videos = expand_inputs(words.inputs)
+    resources = _resources(args, cpus=(words.readers or 3) + 1, gpus=0)
+    request = Request(
+        "predict", resources, os.getcwd(), args.restarts, min(args.array or 1, len(videos)), args.retries,
+        str(output.absolute()), tuple(_without(args.predict, words.inputs)),
+    )  # fmt: skip
+    return _go(args, output.with_suffix(""), request, videos=videos)
+
+
+def _go(
+    args: argparse.Namespace,
+    run_folder: Path,
+    request: "Request",
+    *,
+    config: "Config | None" = None,
+    videos: "list[str] | None" = None,
+) -> int:
+    from mvit_video.launch import submitting
+
+    if args.dry_run:
+        print(submitting.show_script(run_folder, request), end="")
+        return 0
+    submission, job = submitting.submit(
+        run_folder,
+        request,
+        config=config,
+        videos=videos or [],
+        command=["mvit-video", *sys.argv[1:]],
+        advice=_advice(args, request),
+    )
+    print(f"job {job}: {_describe(request)}; what it is is in {submission.folder}")
+    print(f"mvit-video status {shlex.quote(str(run_folder))} says how it goes")
+    if not args.wait:
+        return 0
+    from mvit_video.cli.status import exit_status
+    from mvit_video.launch.describing import describe
+    from mvit_video.launch.waiting import wait
+
+    state = wait(run_folder)
+    print(describe(state))
+    return exit_status(state)
+
+
+def _check(args: argparse.Namespace) -> None:
+    if bool(args.cfg) == (args.predict is not None):
+        raise UsageError("give one of --cfg FILE and --predict ... (mvit-video submit --help explains)")
+    if args.predict is not None and args.overrides:
+        raise UsageError(
+            f"{args.overrides[0]}: KEY VALUE goes with --cfg; words of a prediction follow --predict"
+        )
+    for flag in ("nodes", "tasks_per_node", "gpus_per_node", "array", "cpus_per_task", "restarts"):
+        number = getattr(args, flag)
+        if number is not None and number < (0 if flag == "gpus_per_node" else 1):
+            raise UsageError(f"--{flag.replace('_', '-')} {number}: expected at least 1")
+    if args.retries < 0:
+        raise UsageError(f"--retries {args.retries}: expected 0 or more")
+    gpus, tasks = args.gpus_per_node, args.tasks_per_node
+    if gpus and tasks not in (None, gpus):
+        raise UsageError(f"--tasks-per-node {tasks}: there is a process per GPU, so leave it out")
+    in_parts = args.array is not None or args.predict is not None
+    if in_parts and args.nodes * (gpus or tasks or 1) != 1:
+        raise UsageError(
+            "a part is one process: --gpus-per-node 1 (or --tasks-per-node 1), and a larger --array"
+        )
+
+
+def _sized(args: argparse.Namespace) -> list[str]:
+    """NUM_SHARDS and NUM_GPUS as the flags say, unless they are typed."""
+    sizes = {"NUM_SHARDS": args.nodes}
+    if args.gpus_per_node is not None or args.tasks_per_node is not None:
+        sizes["NUM_GPUS"] = args.gpus_per_node or 0
+    if args.array and args.gpus_per_node:
+        del sizes["NUM_GPUS"]  # one of as many: TEST.BATCH_SIZE is that of all of them together
+    typed = {word.partition("=")[0] for word in args.overrides}
+    return [f"{key}={number}" for key, number in sizes.items() if key not in typed]
+
+
+def _resources(args: argparse.Namespace, *, cpus: int, gpus: int) -> "Resources":
+    """What the flags ask for; ``cpus`` of a process and ``gpus`` of a node where they do not say."""
+    from mvit_video.launch.resources import Resources, parse_extra, parse_minutes, signal_seconds
+
+    minutes = parse_minutes(args.time) if args.time else None
+    if args.gpus_per_node is not None:
+        gpus = args.gpus_per_node
+    elif args.tasks_per_node is not None:
+        gpus = 0
+    return Resources(
+        nodes=args.nodes,
+        gpus_per_node=gpus,
+        tasks_per_node=gpus or args.tasks_per_node or 1,
+        cpus_per_task=args.cpus_per_task or cpus,
+        minutes=minutes,
+        signal_seconds=signal_seconds(args.signal, minutes),
+        partition=args.partition,
+        mem=args.mem,
+        account=args.account,
+        qos=args.qos,
+        constraint=args.constraint,
+        comment=args.comment,
+        exclude=args.exclude,
+        name=args.name,
+        setup=tuple(args.setup),
+        extra=parse_extra(args.slurm),
+    )
+
+
+def _check_config(config: "Config", num_processes: int) -> None:
+    """Find out here, rather than on the cluster, what cannot be."""
+    from mvit_video.engine.errors import RunError
+    from mvit_video.engine.resolve import check_trainable, resolve_batch
+
+    if not (config.train.enable or config.test.enable):
+        raise RunError("TRAIN.ENABLE and TEST.ENABLE are both False: nothing to do; set one of them True")
+    if config.train.enable:
+        check_trainable(config)
+        resolve_batch(config, num_processes)
+
+
+def _check_test(config: "Config", wanted: int) -> tuple[int, Path]:
+    """How many parts there are videos for, and where the joined result goes."""
+    from mvit_video.engine.inputs import find_weights
+    from mvit_video.engine.testing.testing import prepare_test
+
+    if config.test.shuffle_frames:
+        raise UsageError(
+            "--array: TEST.SHUFFLE_FRAMES draws by a video's place in the whole list; leave one out"
+        )
+    find_weights(config)
+    inputs = prepare_test(config)
+    return min(wanted, len(inputs.videos)), inputs.results_path
+
+
+def _without(words: list[str], inputs: list[str]) -> list[str]:
+    """The words of a prediction but for its videos and its output."""
+    rest: list[str] = []
+    left, skip = list(inputs), False
+    for word in words:
+        if skip:
+            skip = False
+        elif word == "--output":
+            skip = True
+        elif word in left and not (rest and rest[-1].startswith("--") and _takes_value(rest[-1])):
+            left.remove(word)
+        elif not word.startswith("--output="):
+            rest.append(word)
+    return rest
+
+
+def _takes_value(flag: str) -> bool:
+    return flag not in ("--clips",) and "=" not in flag
+
+
+def _describe(request: "Request") -> str:
+    resources = request.resources
+    if request.parts:
+        return f"{request.what} in {request.parts} parts"
+    processes = f"{resources.tasks} processes" if resources.tasks > 1 else "1 process"
+    return f"{processes} on {resources.nodes} node{'s' if resources.nodes > 1 else ''}"
+
+
+def _advice(args: argparse.Namespace, request: "Request") -> str:
+    """How to do the same on this machine alone."""
+    if args.predict is not None:
+        return f"mvit-video predict {shlex.join(args.predict)}"
+    tasks = request.resources.tasks_per_node
+    program = f"torchrun --nproc-per-node {tasks} -m mvit_video" if tasks > 1 else "mvit-video"
+    files = [word for name in args.cfg for word in ("--cfg", name)]
+    return f"{program} {shlex.join(['test' if args.array else 'run', *files, *args.overrides])}"

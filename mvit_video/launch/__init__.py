@@ -1,0 +1,1 @@
+"""One process here -> many on a Slurm cluster: submitting, coming back after an interruption, looking on."""
