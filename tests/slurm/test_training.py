@@ -1,10 +1,12 @@
 """Training on 2 nodes x 2 tasks of a real Slurm: undisturbed, and disturbed in every way a cluster knows.
 
 Whatever happened, the log carries every step once, with the loss that one process alone has without a break:
-the same to the rounding of sums that come in another order.
+the same to the rounding of sums that come in another order. A signal that arrives inside the optimiser's step
+is acted upon after that step or after the next one, whenever the processes agree on it.
 """
 
 import os
+import re
 import signal
 
 import pytest
@@ -24,9 +26,10 @@ def assert_nothing_shows(job, alone):
 
 
 def resumed_from(job):
-    """The names of the checkpoints that its sittings began with."""
-    found = [event["saved"] for event in job.events("started")]
-    return [checkpoint and os.path.basename(checkpoint) for checkpoint in found]
+    """What its sittings began with, as (epochs, steps) done; None: no checkpoint, or one of an epoch's end."""
+    found = [event["saved"] or "" for event in job.events("started")]
+    matches = [re.search(r"checkpoint_epoch_(\d+)_step_(\d+)\.pyth$", path) for path in found]
+    return [match and (int(match[1]), int(match[2])) for match in matches]
 
 
 def test_undisturbed(start, alone):
@@ -50,18 +53,18 @@ def test_preempted_by_a_job_of_higher_priority(start, alone):
     job.started_again()
     assert "COMPLETED" in slurm("scontrol", "show", "job", "-o", urgent) or job.fields()["NodeList"] != nodes
     assert_nothing_shows(job, alone)
-    assert resumed_from(job) == [None, "checkpoint_epoch_00002_step_00000010.pyth"]
+    assert resumed_from(job) in ([None, (2, 10)], [None, (2, 11)])
 
 
 def test_time_limit(start, alone):
     """A limit of one minute: Slurm signals 10 to 40 s before it, and the run stands still until then."""
-    job = start(hold=6, flags=("--time", 1, "--signal", 10))
+    job = start(hold=5, flags=("--time", 1, "--signal", 10))
     job.held()
     assert job.signalled() <= {"SIGUSR1", "SIGUSR2"}
     job.release()
     job.started_again()
     assert_nothing_shows(job, alone)
-    assert resumed_from(job) == [None, "checkpoint_epoch_00001_step_00000007.pyth"]
+    assert resumed_from(job) in ([None, (1, 6)], [None, (1, 7)])
 
 
 def test_requeued_by_hand(start, alone):
@@ -73,7 +76,7 @@ def test_requeued_by_hand(start, alone):
     job.release()
     job.started_again()
     assert_nothing_shows(job, alone)
-    assert resumed_from(job) == [None, "checkpoint_epoch_00003_step_00000014.pyth"]
+    assert resumed_from(job) in ([None, (3, 14)], [None, (3, 15)])
 
 
 def test_a_node_is_lost(start, alone):
@@ -110,4 +113,4 @@ def test_signal_inside_the_optimisers_step_of_a_sharded_model(start, alone):
     job.release()
     job.started_again()
     assert_nothing_shows(job, alone)
-    assert resumed_from(job) == [None, "checkpoint_epoch_00002_step_00000010.pyth"]
+    assert resumed_from(job) in ([None, (2, 10)], [None, (2, 11)])
