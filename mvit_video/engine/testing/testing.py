@@ -11,6 +11,7 @@ from mvit_video.engine.device import cap_workers, choose_device, choose_precisio
 from mvit_video.engine.inputs import find_weights, known_names, load_first, match_classes, read_split
 from mvit_video.engine.processes.group import Group
 from mvit_video.engine.processes.joining import joined
+from mvit_video.engine.processes.starting import processes_to_start, run_together
 from mvit_video.engine.records.display import counting
 from mvit_video.engine.records.logs import prepare_output_dir
 from mvit_video.engine.resolve import (
@@ -20,6 +21,7 @@ from mvit_video.engine.resolve import (
     resolve_test_batch,
     resolve_views,
 )
+from mvit_video.engine.stopping import signals_noted
 from mvit_video.engine.testing.evaluation import ViewScorer, evaluate
 from mvit_video.engine.testing.results import TestResult, check_results_path, write_results
 from mvit_video.models import Architecture, MViT
@@ -68,7 +70,8 @@ def prepare_test(config: Config, names: Sequence[str] | None = None) -> TestInpu
 def test(config: Config, inputs: TestInputs | None = None) -> TestResult:  # noqa: PT028 - not a test
     """Test as the configuration says, whether or not TEST.ENABLE is set.
 
-    Processes that were started together (by torchrun, say) share the videos; each gets the result.
+    Processes that were started together (by torchrun, say) share the videos, and each gets the result; where
+    nobody has, one is started for each of NUM_GPUS GPUs.
 
     Args:
         config: the configuration.
@@ -77,6 +80,8 @@ def test(config: Config, inputs: TestInputs | None = None) -> TestResult:  # noq
     Raises:
         ValueError: something the user can mend; the text says what.
     """
+    if (count := processes_to_start(config)) > 1:
+        return run_together(test, config, count)
     with joined(config) as group:
         return _test(config, inputs, group)
 
@@ -113,7 +118,7 @@ def _test(config: Config, inputs: TestInputs | None, group: Group) -> TestResult
         views_per_batch=resolve_test_batch(config),
         method=config.data.ensemble_method,
     )
-    with counting("testing", len(dataset), live=group.is_main) as progress:
+    with signals_noted(), counting("testing", len(dataset), live=group.is_main) as progress:
         result = evaluate(
             scorer,
             dataset,

@@ -110,6 +110,8 @@ def test_of_many_the_log_names_the_first():
     bad = tuple(BadVideo(f"{number}.mp4", "no") for number in range(30))
     batches = [Batch(None, None, None, bad=bad), Batch(None, None, None, bad=bad[:5])]
     assert list(troubles.watch(iter(batches))) == batches
+    troubles.take(troubles.news())
+    assert troubles.news() == []
     assert troubles.counts == {"bad": 30, "damaged": 0, "replaced": 35}
     lines = list(troubles.lines())
     assert lines[0].startswith("epoch 5: 30 of 100 videos could not be read; 35 times another one was taken")
