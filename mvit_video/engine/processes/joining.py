@@ -17,7 +17,7 @@ from mvit_video.config import Config
 from mvit_video.engine.device import choose_device
 from mvit_video.engine.errors import RunError, Stopped
 from mvit_video.engine.processes.group import ALONE, Group
-from mvit_video.engine.processes.watching import Watch
+from mvit_video.engine.processes.watching import Watch, own_address
 
 RENDEZVOUS_VARIABLE = "MVIT_VIDEO_RENDEZVOUS"  # a folder that all nodes of a Slurm job see
 _POLL_SECONDS = 0.2
@@ -172,7 +172,7 @@ def _meeting_name(environment: Mapping[str, str]) -> str:
 
 
 def _meet(path: Path, group: Group, seconds: float) -> Store:
-    """The store of the first process, on a port that the system chose and a file tells the others.
+    """The store of the first process, on a port that the system chose; a file tells the others where.
 
     Raises:
         RunError: no such file, or nobody answers where it says.
@@ -182,7 +182,7 @@ def _meet(path: Path, group: Group, seconds: float) -> Store:
         store = TCPStore("0.0.0.0", 0, is_master=True, wait_for_workers=False, timeout=timeout)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f"{path.name}.tmp")
-        temporary.write_text(f"{socket.gethostname()} {store.port}\n", encoding="utf-8")
+        temporary.write_text(f"{own_address(group)} {store.port}\n", encoding="utf-8")
         os.replace(temporary, path)
         return store
     end = time.monotonic() + seconds

@@ -204,13 +204,19 @@ class Watch:
             os._exit(verdict.status or 1)
 
 
+def own_address(group: Group) -> str:
+    """Where the other processes of the group reach this one, the first."""
+    if group.local_world_size == group.world_size:
+        return "127.0.0.1"
+    return os.environ.get("MASTER_ADDR") or socket.gethostname()
+
+
 def _connect(group: Group, name: str, timeout_seconds: float) -> list[_Link]:
     """Rank 0's links to all others; theirs to rank 0."""
     listener = socket.create_server(("", 0), backlog=group.world_size) if group.is_main else None
     address = None
     if listener is not None:
-        host = os.environ.get("MASTER_ADDR") or socket.gethostname()
-        address = (host, listener.getsockname()[1], secrets.token_hex(8), name)
+        address = (own_address(group), listener.getsockname()[1], secrets.token_hex(8), name)
     found = group.broadcast(address)
     assert found is not None
     host, port, token, main_name = found

@@ -67,6 +67,12 @@ def resolve_batch(config: Config, num_processes: int = 1) -> BatchPlan:
     return BatchPlan(videos, per_device, micro, per_device // micro, config.aug.num_sample)
 
 
+def most_processes(config: Config, at_most: int) -> int:
+    """The most processes, up to a number, that can share the videos of a step."""
+    videos, group = config.train.batch_size * config.num_shards, _group(config)
+    return _largest_divisor(max(videos // group, 1), at_most)
+
+
 def _share(config: Config, videos: int, num_processes: int, group: int) -> int:
     """Videos of one step in one process."""
     batch = config.train.batch_size

@@ -11,6 +11,7 @@ from mvit_video.engine.checkpoints import files as checkpoints
 from mvit_video.engine.device import describe_device
 from mvit_video.engine.errors import Stopped
 from mvit_video.engine.processes.joining import joined
+from mvit_video.engine.processes.starting import processes_to_start, run_together
 from mvit_video.engine.randomness import seed_everything
 from mvit_video.engine.records.display import TrainingDisplay
 from mvit_video.engine.records.logs import Row, RunLog, shared_log
@@ -54,6 +55,8 @@ def train(config: Config) -> TrainResult:
     Raises:
         ValueError: something the user can mend; the text says what.
     """
+    if (count := processes_to_start(config)) > 1:
+        return run_together(train, config, count)
     with joined(config) as group:
         return fit(prepare_training(config, group))
 
