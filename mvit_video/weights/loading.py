@@ -14,7 +14,7 @@ from mvit_video.weights.downloading import download
 from mvit_video.weights.errors import MismatchError, WeightsError
 from mvit_video.weights.files import Checkpoint, read_checkpoint, unwrap
 from mvit_video.weights.inflation import NEW_IN_VIDEO, Inflation, inflate, is_flat
-from mvit_video.weights.naming import HEAD_KEYS, HEAD_WEIGHT
+from mvit_video.weights.naming import HEAD_KEYS, HEAD_WEIGHT, PRETRAINED
 from mvit_video.weights.resizing import Grid, resize_joint_positions, resize_table
 from mvit_video.weights.zoo import ZOO
 
@@ -56,17 +56,18 @@ class LoadReport:
         lines = [f"{self.source}: {len(self.loaded)} {what} loaded ({self.naming or 'unknown'} names)"]
         if self.averages == "left":
             lines.append("  averaged weights (EMA) are in it too; these are the last ones")
+        without_head = self.inflated or self.naming == PRETRAINED
         for title, names in (
             ("inflated, kernels of images repeated over time", self.inflated),
             ("resized for another clip size", self.resized),
             (
                 "re-initialised, a new classifier"
-                if self.inflated
+                if without_head
                 else "re-initialised, as the number of classes differs",
                 self.reinitialised,
             ),
             (
-                "new, which images do not have" if self.inflated else "missing, left as they were",
+                "new, as such weights have none" if without_head else "missing, left as they were",
                 self.missing,
             ),
             ("unexpected, not used", self.unexpected),
@@ -129,7 +130,7 @@ def load_weights(
         inflated = inflate(checkpoint.state_dict, own, inflation, grid=grid, source=checkpoint.source)
         checkpoint, kernels = replace(checkpoint, state_dict=inflated.state_dict), inflated.kernels
     plan = _plan(own, checkpoint.state_dict, grid)
-    new = _set_new_apart(plan) if kernels else []
+    new = _set_new_apart(plan, kernels, checkpoint.naming)
     _check(plan, checkpoint, strict)
     with torch.no_grad():
         for name, tensor in plan.copies.items():
@@ -214,9 +215,14 @@ def _take_averages(checkpoint: Checkpoint) -> Checkpoint:
     return replace(checkpoint, state_dict=checkpoint.averages)
 
 
-def _set_new_apart(plan: _Plan) -> list[str]:
-    """Take what image weights cannot have out of what is missing; a classifier among it is drawn afresh."""
-    new = [name for name in plan.missing if NEW_IN_VIDEO.fullmatch(name)]
+def _set_new_apart(plan: _Plan, kernels: tuple[str, ...], naming: str | None) -> list[str]:
+    """Take what such weights cannot have out of what is missing; a classifier among it is drawn afresh."""
+    if kernels:
+        new = [name for name in plan.missing if NEW_IN_VIDEO.fullmatch(name)]
+    elif naming == PRETRAINED:
+        new = [name for name in plan.missing if name.startswith(("norm.", "head."))]
+    else:
+        return []
     plan.missing = [name for name in plan.missing if name not in new]
     plan.head += [name for name in new if name in HEAD_KEYS]
     return [name for name in new if name not in HEAD_KEYS]

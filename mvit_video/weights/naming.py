@@ -5,7 +5,7 @@ which every MViT has, and its names become ours by rewriting a prefix or an infi
 changes, save that torchvision keeps positions without their leading axis, and that separate matrices q, k and
 v become one.
 
-The names were read from: SlowFast slowfast/models/{video_model_builder,attention}.py; torchvision 0.29
+The names were read from: SlowFast slowfast/models/{video_model_builder,attention,masked}.py; torchvision 0.29
 models/video/mvit.py; timm 1.0 models/mvitv2.py (an image model); PyTorchVideo 0.1.5 and its main branch,
 models/vision_transformers.py and layers/attention.py; mmaction2 1.x models/backbones/mvit.py and
 models/heads/mvit_head.py.
@@ -22,6 +22,7 @@ from mvit_video.weights.errors import WeightsError
 
 HEAD_WEIGHT = "head.projection.weight"
 HEAD_KEYS = (HEAD_WEIGHT, "head.projection.bias")
+PRETRAINED = "SlowFast MaskFeat"
 
 _CONTAINERS = ("model_state", "state_dict", "model_state_dict", "model")
 _DEEPEST_WRAPPING = 4  # a pickled dict may even hold itself
@@ -60,6 +61,8 @@ _NAMINGS = (
             (r"^head\.fc\.", "head.projection."),
         ),
     ),
+    # SlowFast's masked pre-training, without the last norm and a classifier: what predicts pixels is left out.
+    Naming(PRETRAINED, r"^pred_head\.", ignored=r"^(pred_head|hogs)\.|^mask_token$"),
     Naming("SlowFast", r"^patch_embed\.proj\.weight$"),
     Naming(
         "torchvision",

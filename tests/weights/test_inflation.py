@@ -85,7 +85,7 @@ def test_the_report_tells_what_was_inflated_resized_and_new():
         "  20 resized for another clip size: blocks.0.attn.rel_pos_h, blocks.0.attn.rel_pos_w, "
         "blocks.1.attn.rel_pos_h, blocks.1.attn.rel_pos_w and 16 more",
         "  2 re-initialised, a new classifier: head.projection.weight, head.projection.bias",
-        "  11 new, which images do not have: cls_token, blocks.0.attn.rel_pos_t, blocks.1.attn.rel_pos_t, "
+        "  11 new, as such weights have none: cls_token, blocks.0.attn.rel_pos_t, blocks.1.attn.rel_pos_t, "
         "blocks.2.attn.rel_pos_t and 7 more",
     ]
 

@@ -340,3 +340,29 @@ def test_a_name_that_is_neither_file_nor_zoo_is_refused_with_a_guess():
         WeightsError, match=r"none\.pth: neither a file nor .*published weights: mvitv1_b_16x4"
     ):
         load_weights(small_model(), "/none.pth")
+
+
+def test_masked_pre_training_gives_all_but_the_last_norm_and_the_classifier():
+    """SlowFast's MaskMViT deletes norm and head, and adds a mask token and what predicts features."""
+    source, model = small_model(seed=1), small_model()
+    theirs = {n: t for n, t in source.state_dict().items() if not n.startswith(("norm.", "head."))}
+    extras = {
+        "mask_token": torch.zeros(1, 1, 16),
+        "pred_head.projections.0.weight": torch.zeros(9, 32),
+        "hogs.0.weight_x": torch.zeros(3, 1, 3, 3),
+    }
+    before = values(model)
+    report = load_weights(model, {**theirs, **extras})
+    after = values(model)
+    assert all(torch.equal(after[name], tensor) for name, tensor in theirs.items())
+    assert torch.equal(after["norm.weight"], before["norm.weight"])
+    assert report.missing == ("norm.weight", "norm.bias")
+    assert report.reinitialised == ("head.projection.weight", "head.projection.bias")
+    assert report.unexpected == ()
+    assert "(SlowFast MaskFeat names)" in str(report)
+
+
+def test_other_weights_without_a_last_norm_are_refused():
+    theirs = {n: t for n, t in small_model(seed=1).state_dict().items() if not n.startswith("norm.")}
+    with pytest.raises(MismatchError, match=r"missing: norm.weight, norm.bias"):
+        load_weights(small_model(), theirs)
