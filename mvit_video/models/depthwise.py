@@ -9,12 +9,13 @@ On CPUs torch's own gradients of it take some thirty times as long as the convol
 - the weight's gradient is, for each of the kernel's kt frames, that of a 2D convolution over the frames which
   this one meets: the 2D ones have a fast gradient.
 
-bfloat16 and float16 are computed in float32, a clip at a time, and rounded once, where the processor has no
-instructions for them; the weight's gradient is summed in float32 anyhow.
+bfloat16 and float16 are computed in float32, a clip and some heads at a time, and rounded once, where the
+processor has no instructions for them; the weight's gradient is summed in float32 anyhow.
 
 Letters: B clips, C channels = heads * D, T H W the grid.
 """
 
+from math import prod
 from typing import Any
 
 import torch
@@ -29,6 +30,7 @@ from mvit_video.models.linear import has_fast_bfloat16
 
 DEVICES = {"cpu"}  # that take the gradients written here; on others torch's own, until measured
 ONES = (1, 1, 1)
+WIDE_ELEMENTS = 1 << 23  # float32 stand-ins for bfloat16 at a time, unless one head has more
 
 
 def depthwise_conv3d(x_BCTHW: Tensor, weight: Tensor, stride: THW) -> Tensor:
@@ -92,17 +94,28 @@ def _by_torch(x_BCTHW: Tensor, weight: Tensor, stride: THW) -> Tensor:
 
 
 def _convolve(x_BCTHW: Tensor, weight: Tensor, stride: THW, padding: THW) -> Tensor:
-    """The convolution itself; in float32, clip by clip, what the processor has no instructions for."""
-    channels, dtype = x_BCTHW.shape[1], x_BCTHW.dtype
+    """The convolution itself; in float32, piece by piece, what the processor has no instructions for."""
+    if _widens(x_BCTHW):
+        return _joined(
+            [_convolve_wide(clip, weight, stride, padding) for clip in torch.split(x_BCTHW, 1)], dim=0
+        )
+    channels = x_BCTHW.shape[1]
     weight = _for_heads(weight, channels)
-    if not _widens(x_BCTHW):
-        return F.conv3d(x_BCTHW, weight, stride=stride, padding=padding, groups=channels)
+    return F.conv3d(x_BCTHW, weight, stride=stride, padding=padding, groups=channels)
+
+
+def _convolve_wide(clip_1CTHW: Tensor, weight: Tensor, stride: THW, padding: THW) -> Tensor:
+    """The convolution of one clip in float32, rounded at the end."""
+    head_dim = weight.shape[0]
+    heads = max(1, WIDE_ELEMENTS // (head_dim * prod(clip_1CTHW.shape[2:])))
+    pieces = torch.split(clip_1CTHW, heads * head_dim, dim=1)
     weight = weight.float()
-    clips = [
-        F.conv3d(clip.float(), weight, stride=stride, padding=padding, groups=channels).to(dtype)
-        for clip in torch.split(x_BCTHW, 1)
-    ]
-    return clips[0] if len(clips) == 1 else torch.cat(clips)
+    wide = (_convolve(piece.float(), weight, stride, padding) for piece in pieces)
+    return _joined([piece.to(clip_1CTHW.dtype) for piece in wide], dim=1)
+
+
+def _joined(pieces: list[Tensor], dim: int) -> Tensor:
+    return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim)
 
 
 def _input_gradient(grad_BCTHW: Tensor, weight: Tensor, size: torch.Size, stride: THW) -> Tensor:

@@ -96,6 +96,16 @@ def test_equals_float64_but_for_rounding(head_dim, stride, dtype):
     assert_equals_reference(x, weight, stride, tolerance)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_heads_one_at_a_time_give_the_same(dtype, monkeypatch):
+    x, weight = inputs(2, (3, 9, 8), (3, 3, 3), dtype)
+    at_once = result_and_gradients(depthwise_conv3d, x, weight, (1, 2, 2))
+    monkeypatch.setattr(depthwise, "WIDE_ELEMENTS", 1)
+    one_by_one = result_and_gradients(depthwise_conv3d, x, weight, (1, 2, 2))
+    assert all(torch.equal(*pair) for pair in zip(at_once, one_by_one, strict=True))
+    assert one_by_one[0].is_contiguous(memory_format=torch.channels_last_3d)
+
+
 def test_any_layout_and_views():
     """Plain layout; a third of a wider tensor, as one layer writes q, k and v; without the first token."""
     kernel, stride, channels = (3, 3, 3), (1, 2, 2), HEADS * HEAD_DIM
