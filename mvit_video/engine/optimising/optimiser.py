@@ -140,5 +140,7 @@ def clip_gradients(
     if max_value:
         nn.utils.clip_grad_value_(parameters, max_value)
     if max_l2_norm:
-        return float(nn.utils.clip_grad_norm_(parameters, max_l2_norm))
+        norm = nn.utils.clip_grad_norm_(parameters, max_l2_norm)
+        whole = getattr(norm, "full_tensor", None)  # of sharded gradients: each process has a part
+        return float(norm if whole is None else whole())
     return None
