@@ -87,9 +87,18 @@ class PartJob:
                 except Stopped as stopped:
                     sitting.leave(stopped, None)
             sitting.tell("part_done")
-            if not missing_parts(submission, request.parts):
+            if not missing_parts(submission, request.parts) and _first_to_join(submission):
                 finish(submission, request)
         return 0
+
+
+def _first_to_join(submission: Submission) -> bool:
+    """Whether no other of the last parts, which may end at once, joins them already."""
+    try:
+        (submission.folder / "joining").touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
 
 
 def finish(submission: Submission, request: Request) -> int:
