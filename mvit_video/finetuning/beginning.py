@@ -192,17 +192,17 @@ def _gather(request: Request, config: Config) -> Given:
         )
 
     videos = gather(request.videos, read)
-    others = [
+    val, test = (
         gather(path, read, videos.class_names) if path else None for path in (request.val, request.test)
-    ]
-    held_out = {record.path for other in others if other is not None for record in other}
+    )
+    held_out = {record.path for other in (val, test) if other is not None for record in other}
     kept = [record for record in videos if record.path not in held_out]
     if len(kept) < len(videos):
         _logger.warning(
             "%d videos are in --val or --test too: they are not learned from", len(videos) - len(kept)
         )
         videos = VideoList(kept, videos.class_names, videos.source)
-    return Given(videos, *others)
+    return Given(videos, val, test)
 
 
 def _look(given: Given, request: Request, config: Config) -> dict[str, Fingerprint]:

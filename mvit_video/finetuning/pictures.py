@@ -1,6 +1,7 @@
 """The confusion matrix as a picture. Axes: K classes, true in rows, given in columns."""
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,27 +25,21 @@ def draw_confusion(counts: NDArray[np.int64], names: Sequence[str], title: str) 
     num = len(names)
     is_written = num <= _WRITTEN
     cell = max(34 if is_written else 2, min(34, 1200 // num))
-    font = ImageFont.load_default(_FONT)
+    font = _font()
     labels = [_shortened(name, font) for name in names] if is_written else [""] * num
     room = round(max(font.getlength(label) for label in labels)) + _GAP
-    left, top = _MARGIN + room, _MARGIN + 2 * _TITLE + room
+    left, top = _MARGIN + room, _MARGIN + 2 * _TITLE + _GAP + room
     width = max(left + num * cell + _MARGIN, round(font.getlength(title)) + 2 * _MARGIN, 360)
     picture = Image.new("RGB", (width, top + num * cell + _MARGIN), _PAPER)
     draw = ImageDraw.Draw(picture)
     draw.text((_MARGIN, _MARGIN), title, _INK, font)
     draw.text((_MARGIN, _MARGIN + _TITLE), "rows: what it is; columns: what was said", _SOFT_INK, font)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    for row in range(num):
-        for column in range(num):
-            _draw_cell(draw, (left + column * cell, top + row * cell), cell, shares[row, column])
-            if is_written and counts[row, column]:
-                _write_count(
-                    draw,
-                    (left + column * cell, top + row * cell),
-                    cell,
-                    counts[row, column],
-                    shares[row, column],
-                )
+    colours = np.round(255 + (_FULL - 255) * shares[..., None]).astype(np.uint8)
+    squares = Image.fromarray(colours).resize((num * cell, num * cell), Image.Resampling.NEAREST)
+    picture.paste(squares, (left, top))
+    if is_written:
+        _write_counts(draw, counts, shares, (left, top), cell)
     for index, label in enumerate(labels):
         draw.text((left - _GAP, top + index * cell + cell // 2), label, _INK, font, anchor="rm")
         if label:
@@ -52,27 +47,34 @@ def draw_confusion(counts: NDArray[np.int64], names: Sequence[str], title: str) 
     return picture
 
 
-def _draw_cell(draw: ImageDraw.ImageDraw, corner: tuple[int, int], cell: int, share: float) -> None:
-    colour = tuple(int(value) for value in np.round(255 + (_FULL - 255) * share))
-    x, y = corner
-    draw.rectangle((x, y, x + cell - 1, y + cell - 1), fill=colour, outline=_LINE if cell > 8 else None)
-
-
-def _write_count(
-    draw: ImageDraw.ImageDraw, corner: tuple[int, int], cell: int, count: int, share: float
+def _write_counts(
+    draw: ImageDraw.ImageDraw,
+    counts: NDArray[np.int64],
+    shares: NDArray[np.float64],
+    corner: tuple[int, int],
+    cell: int,
 ) -> None:
-    font = ImageFont.load_default(_FONT if count < 1000 else _FONT - 3)
-    ink = _PAPER if share > 0.5 else _INK
-    draw.text((corner[0] + cell / 2, corner[1] + cell / 2), str(count), ink, font, anchor="mm")
+    """A line around each square, and in it how many videos it stands for, unless none."""
+    for row, column in np.ndindex(*counts.shape):
+        x, y = corner[0] + int(column) * cell, corner[1] + int(row) * cell
+        draw.rectangle((x, y, x + cell - 1, y + cell - 1), outline=_LINE)
+        if count := int(counts[row, column]):
+            ink = _PAPER if shares[row, column] > 0.5 else _INK
+            draw.text((x + cell / 2, y + cell / 2), str(count), ink, _font(count >= 1000), anchor="mm")
 
 
 def _write_upwards(picture: Image.Image, label: str, foot: tuple[int, int], cell: int) -> None:
     """Write a label that is read from below, above a column whose left end is at ``foot``."""
-    font = ImageFont.load_default(_FONT)
+    font = _font()
     strip = Image.new("RGB", (round(font.getlength(label)) + 2, cell - 2), _PAPER)
     ImageDraw.Draw(strip).text((0, (cell - 2) / 2), label, _INK, font, anchor="lm")
     turned = strip.rotate(90, expand=True)
     picture.paste(turned, (foot[0] + 1, foot[1] - turned.height))
+
+
+@cache
+def _font(small: bool = False) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(_FONT - 3 if small else _FONT)
 
 
 def _shortened(name: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:

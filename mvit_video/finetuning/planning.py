@@ -31,7 +31,14 @@ _OWN_KEYS = {
     "TEST.CHECKPOINT_FILE_PATH": "the best checkpoint",
 }
 _CLIP_SECTIONS = ("DATA.", "MVIT.", "TEST.")
-_ALWAYS = {"TEST.BATCH_SIZE", "DATA_LOADER.NUM_WORKERS", "TRAIN.EVAL_PERIOD", "TRAIN.CHECKPOINT_PERIOD"}
+_ALWAYS = {
+    "TEST.NUM_ENSEMBLE_VIEWS",
+    "TEST.NUM_SPATIAL_CROPS",
+    "TEST.BATCH_SIZE",
+    "DATA_LOADER.NUM_WORKERS",
+    "TRAIN.EVAL_PERIOD",
+    "TRAIN.CHECKPOINT_PERIOD",
+}
 _SIDED = re.compile(r"(?<![a-z])(left|right|(counter-?|anti-?)?clockwise)(?![a-z])", re.IGNORECASE)
 
 
@@ -76,6 +83,8 @@ def make_plan(situation: Situation) -> Plan:
         numbers["DATA.RANDOM_FLIP"] = False
         words.append(f"clips are not mirrored, as classes speak of {', '.join(turned)}")
     numbers |= {
+        "TEST.NUM_ENSEMBLE_VIEWS": 5,
+        "TEST.NUM_SPATIAL_CROPS": 1,
         "TEST.BATCH_SIZE": 16 if situation.on_gpu else 1,
         "DATA_LOADER.NUM_WORKERS": 8 if situation.on_gpu else 1,
         "MVIT.ZERO_DECAY_POS_CLS": False,
@@ -190,7 +199,7 @@ def build_config(
 
 def _counting(choice: ModelChoice, plan: Plan) -> dict[str, str]:
     """What of a plan counts beside configuration files: they say how clips are cut, and may hold a recipe."""
-    planned = {**choice.settings, **plan.settings}
+    planned = {**plan.settings, **choice.settings}
     if not choice.files:
         return planned
     own = load_config(list(choice.files))

@@ -40,8 +40,7 @@ class Split:
 
 
 def split(videos: VideoList, sources: Sources, seed: int) -> Split:
-    """Part a list in three, or in two where there are too few videos to choose with some and measure with
-    others.
+    """Part a list in three, or in two where too few videos can be spared to choose with.
 
     Args:
         videos: With labels and class names.

@@ -1,0 +1,294 @@
+"""Training the head alone, on features that are computed once.
+
+Axes: N videos, V views, C width, K classes.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mvit_video.api import load_weights
+from mvit_video.config import Config, dump_config
+from mvit_video.data import VideoList
+from mvit_video.engine.checkpoints.files import save_checkpoint
+from mvit_video.engine.checkpoints.keeping import best_path
+from mvit_video.engine.errors import Stopped
+from mvit_video.engine.inputs import check_count, read_split, start_weights
+from mvit_video.engine.randomness import seed_everything
+from mvit_video.engine.records.display import counting
+from mvit_video.engine.records.logs import RunLog, prepare_output_dir
+from mvit_video.engine.resolve import resolve_architecture, resolve_smoothing, resolve_views
+from mvit_video.engine.stopping import signal_seen, signals_noted
+from mvit_video.engine.testing.ensemble import EnsembleMethod
+from mvit_video.engine.testing.metrics import topk_correct
+from mvit_video.finetuning.errors import FinetuneError
+from mvit_video.finetuning.features import Features, compute_features
+from mvit_video.finetuning.logistic import Linear, fit_logistic, zeros
+from mvit_video.models import MViT
+
+# Strongest first: each fit starts where the one before it ended.
+PENALTIES = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
+PENALTY = 0.1  # where there are no videos to choose by
+_SMALL = 1 << 26  # numbers; more are not worth their memory in double precision
+_FLAT = 1e-6  # of the widest spread: a feature that does not change
+
+_logger = logging.getLogger("mvit_video.finetuning")
+
+
+@dataclass(frozen=True)
+class HeadResult:
+    """What training a head left.
+
+    Attributes:
+        checkpoint: The whole model with its new head and its class names.
+        epochs: Passes over the features that it took.
+        val_top1: In percent, over the views of the val videos; None without any.
+    """
+
+    checkpoint: Path
+    epochs: int
+    val_top1: float | None
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A head, for features as they come out of the backbone.
+
+    Attributes:
+        linear: float32.
+        penalty: With which it was trained.
+        passes: Over the training features, with those of the candidates before it.
+        loss: Its cross entropy on the training views, labels smoothed.
+        val_top1: In percent; None without val videos.
+        val_loss: Mean negative log-likelihood of the val videos; None likewise.
+    """
+
+    linear: Linear
+    penalty: float
+    passes: int
+    loss: float
+    val_top1: float | None = None
+    val_loss: float | None = None
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """Less is better: more val videos right, then likelier labels."""
+        return -(self.val_top1 or 0.0), self.val_loss or 0.0
+
+
+def train_head(
+    train: Features,
+    val: Features | None,
+    num_classes: int,
+    *,
+    penalties: Sequence[float] = PENALTIES,
+    smoothing: float = 0.1,
+    max_passes: int = 200,
+    method: EnsembleMethod = "sum",
+    on_pass: Callable[[int], None] = lambda done: None,
+) -> list[Candidate]:
+    """Train a head with each strength of the penalty, on standardised features; no chance is involved.
+
+    Args:
+        train: To learn from; each view is a row.
+        val: To choose by, if there are any.
+        num_classes: K.
+        penalties: Strengths, best from strong to weak, as each fit starts where the one before it ended.
+        smoothing: Share of each label that is spread over all classes.
+        max_passes: The most passes over the features for each strength.
+        method: How the views of a val video are joined.
+        on_pass: Called with the passes done for all strengths; may raise.
+
+    Returns:
+        The candidates, the best one first.
+    """
+    x_RC = train.features_NVC.flatten(0, 1)
+    labels_R = train.labels_N.repeat_interleave(train.features_NVC.shape[1])
+    x_RC = x_RC.double() if x_RC.numel() <= _SMALL else x_RC
+    mean_C, std_C = x_RC.mean(dim=0), x_RC.std(dim=0, correction=0)
+    std_C = torch.where(std_C > _FLAT * std_C.max(), std_C, torch.ones_like(std_C))
+    x_RC = (x_RC - mean_C) / std_C
+    linear = zeros(num_classes, x_RC.shape[1], x_RC.dtype)
+    candidates, passes = [], 0
+    for number, penalty in enumerate(penalties):
+        fit = fit_logistic(
+            x_RC,
+            labels_R,
+            linear,
+            penalty=penalty,
+            smoothing=smoothing,
+            max_passes=max_passes,
+            on_pass=lambda done, before=number * max_passes: on_pass(before + done),  # type: ignore[misc]
+        )
+        linear, passes = fit.linear, passes + fit.passes
+        plain = _unstandardised(linear, mean_C, std_C)
+        top1, loss = (None, None) if val is None or not val.paths else score(plain, val, method)
+        candidates.append(Candidate(plain, penalty, passes, fit.loss, top1, loss))
+    return sorted(candidates, key=lambda candidate: candidate.rank)
+
+
+def score(linear: Linear, videos: Features, method: EnsembleMethod) -> tuple[float, float]:
+    """Top-1 in percent and mean negative log-likelihood of videos, their views joined as a test does."""
+    probabilities_NVK = linear(videos.features_NVC).softmax(dim=2)
+    scores_NK = probabilities_NVK.mean(dim=1) if method == "sum" else probabilities_NVK.amax(dim=1)
+    own_N = scores_NK.gather(1, videos.labels_N[:, None]).clamp_min(1e-30)
+    (right,) = topk_correct(scores_NK, videos.labels_N, (1,))
+    return 100 * right / len(videos.paths), -float(own_N.log().mean())
+
+
+def _unstandardised(linear: Linear, mean_C: Tensor, std_C: Tensor) -> Linear:
+    """The same classifier for features that are not standardised, float32."""
+    weight_KC = linear.weight_KC / std_C
+    return Linear(weight_KC.float(), (linear.bias_K - weight_KC @ mean_C).float())
+
+
+def train_frozen(config: Config, names: Sequence[str]) -> HeadResult:
+    """Train a new head on a backbone that stays as it is, as a configuration says.
+
+    Of SOLVER it reads MAX_EPOCH, the most passes for each strength, and WEIGHT_DECAY where it is set, which
+    is then the only strength. Called again after it was stopped it goes on with the features that are there;
+    called again after the end it gives the same in little time.
+
+    Args:
+        config: The model, the weights to start from, the lists, the views, OUTPUT_DIR.
+        names: Of the classes by index.
+
+    Raises:
+        ValueError: Something the user can mend; the text says what.
+        Stopped: A signal asked to leave; the features stay.
+    """
+    output_dir = prepare_output_dir(config.output_dir)
+    architecture = resolve_architecture(config)
+    check_count(names, architecture.num_classes, "the list of classes")
+    videos = read_split(config, "train", architecture.num_classes, names)
+    val_videos = read_split(config, "val", architecture.num_classes, names) if config.data.val_list else None
+    with signals_noted():
+        seed_everything(config.rng_seed)
+        model = MViT(architecture)
+        source, inflation = start_weights(config)
+        if source:
+            _logger.info("%s", load_weights(model, source, inflation=inflation))
+        train, val = _features(model, videos, val_videos, config, output_dir / "features", names)
+        best = _train(train, val, config, len(names), output_dir)
+    projection = model.head.projection
+    with torch.no_grad():
+        projection.weight.copy_(best.linear.weight_KC)
+        projection.bias.copy_(best.linear.bias_K)
+    path = best_path(output_dir)
+    save_checkpoint(path, _contents(model, best, config, names))
+    _logger.info("saved %s", path)
+    return HeadResult(path, best.passes, best.val_top1)
+
+
+def _features(
+    model: MViT,
+    videos: VideoList,
+    val_videos: VideoList | None,
+    config: Config,
+    folder: Path,
+    names: Sequence[str],
+) -> tuple[Features, Features | None]:
+    """The features to learn from and to choose by, worth going on with."""
+    views = resolve_views(config)
+    train = compute_features(
+        model,
+        videos,
+        folder,
+        config=config,
+        views=views,
+        mirrored=config.data.random_flip,
+        title="features to learn from",
+    )
+    _check_enough(train, len(videos), config, names)
+    if val_videos is None:
+        return train, None
+    val = compute_features(
+        model, val_videos, folder, config=config, views=views, mirrored=False, title="features to choose by"
+    )
+    if not val.paths:
+        _logger.warning("no val video could be read: nothing chooses the strength of the penalty")
+    return train, val
+
+
+def _check_enough(train: Features, num_videos: int, config: Config, names: Sequence[str]) -> None:
+    """Refuse to learn from what is left where too much of it, or a whole class, cannot be read."""
+    lost, limit = len(train.unreadable), config.data.bad_videos_limit
+    if lost > limit * num_videos:
+        raise FinetuneError(
+            f"{lost} of {num_videos} videos to learn from cannot be read, more than DATA.BAD_VIDEOS_LIMIT "
+            f"({limit:g} of them) ({train.unreadable[0][1]}): mend them, or raise the limit"
+        )
+    seen = set(train.labels_N.tolist())
+    missing = [name for label, name in enumerate(names) if label not in seen]
+    if missing:
+        raise FinetuneError(
+            f"no video of {missing[0]!r} to learn from can be read"
+            f"{f', nor of {len(missing) - 1} more classes' if missing[1:] else ''}: add some, or remove the "
+            "class"
+        )
+
+
+def _train(
+    train: Features, val: Features | None, config: Config, num_classes: int, output_dir: Path
+) -> Candidate:
+    """The best head; every strength is told."""
+    solver, choosing = config.solver, val is not None and bool(val.paths)
+    penalties: Sequence[float] = PENALTIES if choosing else (PENALTY,)
+    if "weight_decay" in solver.model_fields_set:
+        penalties = (solver.weight_decay,)
+    total = len(penalties) * solver.max_epoch
+    with counting("training the head", total) as progress, RunLog(output_dir) as log:
+
+        def on_pass(done: int) -> None:
+            progress(done)
+            if (number := signal_seen()) is not None:
+                raise Stopped(number, "while the head was trained", output_dir / "features")
+
+        candidates = train_head(
+            train,
+            val,
+            num_classes,
+            penalties=penalties,
+            smoothing=resolve_smoothing(config),
+            max_passes=solver.max_epoch,
+            method=config.data.ensemble_method,
+            on_pass=on_pass,
+        )
+        for candidate in sorted(candidates, key=lambda one: one.passes):
+            _tell(candidate, log)
+    best = candidates[0]
+    _logger.info("weight decay %g it is", best.penalty)
+    return best
+
+
+def _tell(candidate: Candidate, log: RunLog) -> None:
+    log.write(
+        "head",
+        step=candidate.passes,
+        epoch=float(candidate.passes),
+        weight_decay=candidate.penalty,
+        loss=candidate.loss,
+        val_top1=candidate.val_top1,
+        val_loss=candidate.val_loss,
+    )
+    chosen_by = (
+        ""
+        if candidate.val_top1 is None
+        else f", on val videos top-1 {candidate.val_top1:.2f} %, loss {candidate.val_loss:.4f}"
+    )
+    _logger.info("head, weight decay %g: loss %.4f%s", candidate.penalty, candidate.loss, chosen_by)
+
+
+def _contents(model: MViT, best: Candidate, config: Config, names: Sequence[str]) -> dict[str, object]:
+    """Of a checkpoint that can be used; no run goes on from it, so that it has nothing for that."""
+    return {
+        "model_state": {name: tensor.cpu() for name, tensor in model.state_dict().items()},
+        "epoch": best.passes,
+        "class_names": list(names),
+        "weight_decay": best.penalty,
+        "cfg": dump_config(config),
+    }
