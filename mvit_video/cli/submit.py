@@ -4,6 +4,8 @@ import argparse
 import os
 import shlex
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -143,16 +145,16 @@ def _submit_config(args: argparse.Namespace) -> int:
     config = read_config(args.cfg, words, fixed=fixed)
     gpus = min(config.num_gpus, 1) if args.array else config.num_gpus
     resources = _resources(args, cpus=config.data_loader.num_workers + 1, gpus=gpus)
-    run_folder = Path(config.output_dir)
-    if not args.array:
-        request = Request("run", resources, os.getcwd(), args.restarts)
-        _check_config(config, resources.tasks)
+    if not args.dry_run:
+        _check_slurm(args, resources.tasks_per_node)
+    request = Request("run", resources, os.getcwd(), args.restarts)
+    if args.array:
+        output = Path(config.output_dir, config.test.save_results_path or "test_results.csv").absolute()
+        parts = args.array if args.dry_run else min(args.array, _count_test_videos(config))
+        request = replace(request, what="test", parts=parts, retries=args.retries, output=str(output))
     else:
-        parts, output = _check_test(config, args.array)
-        request = Request(
-            "test", resources, os.getcwd(), args.restarts, parts, args.retries, str(output.absolute())
-        )
-    return _go(args, run_folder, request, config=config)
+        _check_config(config, resources.tasks)
+    return _go(args, Path(config.output_dir), request, config=config)
 
 
 def _submit_predict(args: argparse.Namespace) -> int:
@@ -165,18 +167,21 @@ def _submit_predict(args: argparse.Namespace) -> int:
     parser.add_verbs((predict,))
     words = parser.parse_words(["predict", *args.predict])
     predict.check(words)
-    output = Path(words.output or "")
-    if predict.format_of(words) != output.suffix.lower().lstrip("."):
+    output = Path(words.output or "").absolute()
+    if not words.output or predict.format_of(words) != output.suffix.lower().lstrip("."):
         raise UsageError(
-            f"--predict ... --output {words.output or ''}: expected a file that ends in .json or .csv, which "
-            "parts can be joined into (and no other --format)"
+            f"--predict ... --output {words.output or '(missing)'}: expected a file that ends in .json or "
+            ".csv, in that format, which parts can be joined into"
         )
     check_folder(output)
     videos = expand_inputs(words.inputs)
     resources = _resources(args, cpus=(words.readers or 3) + 1, gpus=0)
+    if not args.dry_run:
+        _check_slurm(args, 1)
+    flags = given_flags(parser.verbs["predict"], words, but=("output",))
     request = Request(
         "predict", resources, os.getcwd(), args.restarts, min(args.array or 1, len(videos)), args.retries,
-        str(output.absolute()), tuple(_without(args.predict, words.inputs)),
+        str(output), tuple(flags),
     )  # fmt: skip
     return _go(args, output.with_suffix(""), request, videos=videos)
 
@@ -187,22 +192,16 @@ def _go(
     request: "Request",
     *,
     config: "Config | None" = None,
-    videos: "list[str] | None" = None,
+    videos: Sequence[str] = (),
 ) -> int:
     from mvit_video.launch import submitting
 
     if args.dry_run:
         print(submitting.show_script(run_folder, request), end="")
         return 0
-    submission, job = submitting.submit(
-        run_folder,
-        request,
-        config=config,
-        videos=videos or [],
-        command=["mvit-video", *sys.argv[1:]],
-        advice=_advice(args, request),
-    )
-    print(f"job {job}: {_describe(request)}; what it is is in {submission.folder}")
+    command = ["mvit-video", *sys.argv[1:]]
+    submission, job = submitting.submit(run_folder, request, config=config, videos=videos, command=command)
+    print(f"job {job}: {_describe(request)}; its folder is {submission.folder}")
     print(f"mvit-video status {shlex.quote(str(run_folder))} says how it goes")
     if not args.wait:
         return 0
@@ -222,12 +221,10 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError(
             f"{args.overrides[0]}: KEY VALUE goes with --cfg; words of a prediction follow --predict"
         )
-    for flag in ("nodes", "tasks_per_node", "gpus_per_node", "array", "cpus_per_task", "restarts"):
-        number = getattr(args, flag)
-        if number is not None and number < (0 if flag == "gpus_per_node" else 1):
-            raise UsageError(f"--{flag.replace('_', '-')} {number}: expected at least 1")
-    if args.retries < 0:
-        raise UsageError(f"--retries {args.retries}: expected 0 or more")
+    for flag in ("nodes", "tasks_per_node", "gpus_per_node", "array", "cpus_per_task", "restarts", "retries"):
+        number, least = getattr(args, flag), 0 if flag in ("gpus_per_node", "retries") else 1
+        if number is not None and number < least:
+            raise UsageError(f"--{flag.replace('_', '-')} {number}: expected at least {least}")
     gpus, tasks = args.gpus_per_node, args.tasks_per_node
     if gpus and tasks not in (None, gpus):
         raise UsageError(f"--tasks-per-node {tasks}: there is a process per GPU, so leave it out")
@@ -278,6 +275,37 @@ def _resources(args: argparse.Namespace, *, cpus: int, gpus: int) -> "Resources"
     )
 
 
+def given_flags(parser: Parser, args: argparse.Namespace, *, but: Sequence[str] = ()) -> list[str]:
+    """The flags that were given, as words again, without positional arguments."""
+    words: list[str] = []
+    for action in parser._actions:
+        value = getattr(args, action.dest, action.default)
+        if not action.option_strings or action.dest in but or value == action.default:
+            continue
+        flag = action.option_strings[-1]
+        if action.nargs == 0:
+            words.append(flag)
+        elif action.nargs is None:  # once, or repeated
+            words += [
+                word for one in (value if isinstance(value, list) else [value]) for word in (flag, str(one))
+            ]
+        else:
+            words += [flag, *map(str, value)]
+    return words
+
+
+def _check_slurm(args: argparse.Namespace, tasks: int) -> None:
+    """Refuse a machine without Slurm, and say how to do the same on it alone."""
+    from mvit_video.launch.sbatch import check_slurm
+
+    if args.predict is not None:
+        check_slurm(f"mvit-video predict {shlex.join(args.predict)}")
+        return
+    program = f"torchrun --nproc-per-node {tasks} -m mvit_video" if tasks > 1 else "mvit-video"
+    files = [word for name in args.cfg for word in ("--cfg", name)]
+    check_slurm(f"{program} {shlex.join(['test' if args.array else 'run', *files, *args.overrides])}")
+
+
 def _check_config(config: "Config", num_processes: int) -> None:
     """Find out here, rather than on the cluster, what cannot be."""
     from mvit_video.engine.errors import RunError
@@ -290,38 +318,15 @@ def _check_config(config: "Config", num_processes: int) -> None:
         resolve_batch(config, num_processes)
 
 
-def _check_test(config: "Config", wanted: int) -> tuple[int, Path]:
-    """How many parts there are videos for, and where the joined result goes."""
+def _count_test_videos(config: "Config") -> int:
+    """How many there are to share out, with all that can be checked of a test beforehand."""
     from mvit_video.engine.inputs import find_weights
     from mvit_video.engine.testing.testing import prepare_test
 
     if config.test.shuffle_frames:
-        raise UsageError(
-            "--array: TEST.SHUFFLE_FRAMES draws by a video's place in the whole list; leave one out"
-        )
+        raise UsageError("--array: TEST.SHUFFLE_FRAMES draws by the place in the whole list; leave one out")
     find_weights(config)
-    inputs = prepare_test(config)
-    return min(wanted, len(inputs.videos)), inputs.results_path
-
-
-def _without(words: list[str], inputs: list[str]) -> list[str]:
-    """The words of a prediction but for its videos and its output."""
-    rest: list[str] = []
-    left, skip = list(inputs), False
-    for word in words:
-        if skip:
-            skip = False
-        elif word == "--output":
-            skip = True
-        elif word in left and not (rest and rest[-1].startswith("--") and _takes_value(rest[-1])):
-            left.remove(word)
-        elif not word.startswith("--output="):
-            rest.append(word)
-    return rest
-
-
-def _takes_value(flag: str) -> bool:
-    return flag not in ("--clips",) and "=" not in flag
+    return len(prepare_test(config).videos)
 
 
 def _describe(request: "Request") -> str:
@@ -330,13 +335,3 @@ def _describe(request: "Request") -> str:
         return f"{request.what} in {request.parts} parts"
     processes = f"{resources.tasks} processes" if resources.tasks > 1 else "1 process"
     return f"{processes} on {resources.nodes} node{'s' if resources.nodes > 1 else ''}"
-
-
-def _advice(args: argparse.Namespace, request: "Request") -> str:
-    """How to do the same on this machine alone."""
-    if args.predict is not None:
-        return f"mvit-video predict {shlex.join(args.predict)}"
-    tasks = request.resources.tasks_per_node
-    program = f"torchrun --nproc-per-node {tasks} -m mvit_video" if tasks > 1 else "mvit-video"
-    files = [word for name in args.cfg for word in ("--cfg", name)]
-    return f"{program} {shlex.join(['test' if args.array else 'run', *files, *args.overrides])}"

@@ -8,6 +8,7 @@ from mvit_video.launch.state import Progress, RunState
 from mvit_video.launch.submission import Event
 
 _LONGEST_HISTORY = 12
+_LONGEST_ERROR = 300  # characters
 
 
 def describe(run: RunState) -> str:
@@ -84,11 +85,15 @@ def _event(row: Event) -> str | None:
         "requeued": lambda: f"{part}queued again",
         "crashed": lambda: f"{part}ended by a crash (exit status {row['status']})",
         "part_failed": lambda: f"{part}failed: {row['why']} (try {row['attempt']})",
-        "failed": lambda: f"{part}failed: {row['error']}",
+        "failed": lambda: f"{part}failed: {_short(row['error'])}",
         "done": lambda: "done" + (", but some videos could not be read" if row["status"] else ""),
     }
     text = texts.get(row["event"])
     return f"{when} {text()}" if text else None
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST_ERROR else text[:_LONGEST_ERROR] + " ..."
 
 
 def _duration(seconds: float) -> str:

@@ -30,7 +30,6 @@ def submit(
     config: Config | None = None,
     videos: Sequence[str] = (),
     command: Sequence[str],
-    advice: str,
 ) -> tuple[Submission, str]:
     """Keep what is submitted in a folder of its own, and submit it.
 
@@ -40,15 +39,13 @@ def submit(
         config: for "run" and "test".
         videos: for "predict".
         command: the words that were typed.
-        advice: what to do on a machine without Slurm.
 
     Returns:
         The folder, and the number of the job.
 
     Raises:
-        LaunchError: there is no Slurm, it refuses, or the run is still under way.
+        LaunchError: Slurm refuses, or the run is still under way.
     """
-    check_slurm(advice)
     _check_idle(run_folder)
     submission = new_submission(run_folder)
     try:
