@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from mvit_video.engine.errors import RunError
@@ -136,8 +136,8 @@ class Watch:
                 told = True
                 self._found(self._own)
                 if not self._group.is_main:
-                    self._tell(cause=self._own.text, status=self._own.status)
-            if self._causes and not self._settled.is_set() and time.monotonic() > self._deadline:
+                    self._tell(cause=asdict(self._own))
+            if self._causes and time.monotonic() > self._deadline:
                 self._conclude()
         self._tell(left=True)
         for link in self._links:
@@ -148,8 +148,7 @@ class Watch:
             for message in link.receive():
                 link.left |= "left" in message
                 if "cause" in message:
-                    link.left |= not self._group.is_main  # rank 0 has said its last word
-                    self._found(Cause(message["cause"], message["status"], gone=not self._group.is_main))
+                    self._told(link, Cause(**message["cause"]))
         except EOFError:
             self._selector.unregister(link.connection)
             self._links.remove(link)
@@ -176,25 +175,38 @@ class Watch:
             link.send(message)
 
     def _found(self, cause: Cause) -> None:
-        if not self._causes:
-            self._deadline = time.monotonic() + _SETTLE_SECONDS
+        if not self._causes:  # rank 0, which hears of all, decides first
+            self._deadline = time.monotonic() + _SETTLE_SECONDS * (1 if self._group.is_main else 2)
         self._causes.append(cause)
 
+    def _told(self, link: _Link, cause: Cause) -> None:
+        """Another process fails; what rank 0 says of it is the last word."""
+        if self._group.is_main:
+            self._found(cause)
+        else:
+            link.left = True
+            self._decide(cause)
+
     def _conclude(self) -> None:
-        """Say why the run ends; end this process unless it is on its way."""
+        """Decide why the run ends, and tell all."""
         causes = [cause for cause in self._causes if cause.gone] or self._causes
         quiet = all(cause.status is not None for cause in causes)
-        verdict = Cause(
-            "; ".join(dict.fromkeys(cause.text for cause in causes)), causes[0].status if quiet else None
-        )
+        text = "; ".join(dict.fromkeys(cause.text for cause in causes))
+        verdict = Cause(text, causes[0].status if quiet else None, causes[0].gone)
+        if self._group.is_main and self._verdict is None:
+            self._tell(cause=asdict(verdict))
+        self._decide(verdict)
+
+    def _decide(self, verdict: Cause) -> None:
+        """End this process unless it is on its way; say why if another process is the reason."""
+        if self._verdict is not None:
+            return
         self._verdict = verdict
-        if self._group.is_main:
-            self._tell(cause=verdict.text, status=verdict.status)
         self._settled.set()
         if verdict.status is not None and self._own_met.wait(_GRACE_SECONDS):
             return
         own = self._own
-        if own is None or (verdict.text != own.text and verdict.status is None):
+        if own is None or verdict.gone:
             text = f"mvit-video: {verdict.text}: {self._name} ends too; its threads are at:\n"
             os.write(2, text.encode())
             faulthandler.dump_traceback(file=2, all_threads=True)
