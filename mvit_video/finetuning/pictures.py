@@ -1,5 +1,6 @@
 """The confusion matrix as a picture. Axes: K classes, true in rows, given in columns."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from functools import cache
 
@@ -81,6 +82,5 @@ def _shortened(name: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) ->
     label = " ".join(name.split())
     if font.getlength(label) <= _LONGEST:
         return label
-    while label and font.getlength(f"{label}…") > _LONGEST:
-        label = label[:-1]
-    return f"{label.rstrip()}…"
+    fitting = bisect_left(range(len(label)), _LONGEST, key=lambda end: int(font.getlength(f"{label[:end]}…")))
+    return f"{label[: max(fitting - 1, 0)].rstrip()}…"
