@@ -5,8 +5,6 @@ from typing import Any
 from mvit_video.config import Config, ConfigError, Problem
 from mvit_video.engine.optimising.schedule import Schedule
 
-_NO_PUBLISHED_RECIPE = ("mvitv1_b_32x3", "mvitv1_b_64x3", "mvitv2_l_40x3")  # on Kinetics-400
-
 
 def resolve_schedule(config: Config) -> Schedule:
     """The learning rate over the epochs, all three rates scaled by :func:`learning_rate_scale`.
@@ -113,9 +111,10 @@ def _missing_schedule(config: Config) -> list[Problem]:
     missing = [key for field, key in wanted.items() if field not in config.solver.model_fields_set]
     if not missing:
         return []
-    why = "SlowFast's defaults are for other networks"
-    if config.model.name.split(".")[0] in _NO_PUBLISHED_RECIPE:
-        why = f"no training recipe of {config.model.name} on Kinetics-400 is published"
     return [
-        Problem(None, f"{' and '.join(missing)}: not set; training needs a schedule, and {why}: set them")
+        Problem(
+            None,
+            f"{' and '.join(missing)}: not set; training needs a schedule, and SlowFast's defaults are for "
+            "other networks: set them, or take a packaged configuration with --cfg",
+        )
     ]

@@ -112,15 +112,17 @@ def test_image_weights_are_inflated_in_one_way():
     check_trainable(load_config([], [*SCHEDULE, words[1]]))
 
 
-@pytest.mark.parametrize("name", ["MVITv1_B_32x3", "MVITv1_B_64x3", "MVITv2_L_40x3"])
-def test_models_without_a_published_recipe_want_a_schedule(name):
-    text = message(check_trainable, files=f"K400/{name}")
+@pytest.mark.parametrize(
+    "name", ["mvitv1_b_32x3", "mvitv1_b_64x3", "mvitv2_l_40x3", "mvitv2_l_40x3.k400", "mvitv2_l_40x3.ssv2"]
+)
+def test_a_named_model_is_no_schedule(name):
+    text = message(check_trainable, f"MODEL.NAME={name}")
     assert text == (
-        "SOLVER.BASE_LR and SOLVER.MAX_EPOCH: not set; training needs a schedule, and no training recipe of "
-        f"{name.lower()} on Kinetics-400 is published: set them"
+        "SOLVER.BASE_LR and SOLVER.MAX_EPOCH: not set; training needs a schedule, and SlowFast's defaults "
+        "are for other networks: set them, or take a packaged configuration with --cfg"
     )
-    assert not has_schedule(load_config(f"K400/{name}"))
-    check_trainable(load_config(f"K400/{name}", SCHEDULE))
+    assert not has_schedule(load_config([], [f"MODEL.NAME={name}"]))
+    check_trainable(load_config([], [f"MODEL.NAME={name}", *SCHEDULE]))
 
 
 def test_slowfasts_defaults_are_no_schedule():
