@@ -71,7 +71,7 @@ class Job:
         while not holds():
             assert time.monotonic() < end, f"waited in vain until {what}\n{self.story()}"
             assert what == "it has ended" or self.state not in ENDED, f"ended before {what}\n{self.story()}"
-            time.sleep(0.3)
+            time.sleep(0.5)
 
     def wait(self) -> str:
         """The state it ended in."""
@@ -112,9 +112,9 @@ class Job:
         return [int((self.brake / f"held.{rank}").read_text()) for rank in range(processes)]
 
     def signalled(self, processes: int = 4) -> set[str]:
-        """Wait until every process that is held was sent a signal; the signals."""
+        """Wait until every process that is held was sent a signal; the first one of each process."""
         self.until("the signal arrives", lambda: len(list(self.brake.glob("signalled.*"))) == processes)
-        return {path.read_text() for path in self.brake.glob("signalled.*")}
+        return {path.read_text().split()[0] for path in self.brake.glob("signalled.*")}
 
     def release(self) -> None:
         """Let the processes go on, now and later."""

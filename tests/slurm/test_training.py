@@ -26,7 +26,7 @@ def assert_nothing_shows(job, alone):
 
 
 def resumed_from(job):
-    """What its sittings began with, as (epochs, steps) done; None: no checkpoint, or one of an epoch's end."""
+    """What its sittings began with, as (epochs, steps) done; None: none, or that of an epoch."""
     found = [event["saved"] or "" for event in job.events("started")]
     matches = [re.search(r"checkpoint_epoch_(\d+)_step_(\d+)\.pyth$", path) for path in found]
     return [match and (int(match[1]), int(match[2])) for match in matches]

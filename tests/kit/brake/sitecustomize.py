@@ -2,7 +2,7 @@
 
 In the folder that BRAKE names a test writes ``hold``, with the number of an optimiser step. Processes that
 come to that step stop inside the optimiser: those of even rank before it has changed the weights, those
-of odd rank after. Each writes ``held.RANK`` (its process id), and ``signalled.RANK`` when a signal arrives.
+of odd rank after. Each writes ``held.RANK`` (its process id), and ``signalled.RANK`` when signals arrive.
 They go on when ``hold`` is gone. The number of the step is the optimiser's own, so it survives a restart.
 
 ``hold-part`` does the same to one task of a job array, before the first forward pass of its model.
@@ -24,14 +24,16 @@ def hold(path, place):
     arrived, ours = socket.socketpair()
     arrived.setblocking(False)
     ours.setblocking(False)
+    numbers = b""
     former = signal.set_wakeup_fd(ours.fileno())
     write(path.with_name(f"held.{place}"), str(os.getpid()))
     try:
         while path.exists():
             time.sleep(0.02)
             with contextlib.suppress(BlockingIOError):
-                number = arrived.recv(1)[0]
-                write(path.with_name(f"signalled.{place}"), signal.Signals(number).name)
+                numbers += arrived.recv(100)
+            if names := [signal.Signals(number).name for number in numbers if number != signal.SIGCONT]:
+                write(path.with_name(f"signalled.{place}"), " ".join(names))
     finally:
         signal.set_wakeup_fd(former)
 
