@@ -35,14 +35,14 @@ class Features:
     """The features of a list of videos.
 
     Attributes:
-        features_NVC: float32 (N, V, C) on the CPU: what enters ``MViT.head``.
-        labels_N: int64 (N,).
+        features: float32 (N, V, C) on the CPU: what enters ``MViT.head``.
+        labels: int64 (N,).
         paths: Of the N videos.
         unreadable: (path, reason) of each video that could not be read; it is not among the N.
     """
 
-    features_NVC: Tensor
-    labels_N: Tensor
+    features: Tensor
+    labels: Tensor
     paths: tuple[str, ...]
     unreadable: tuple[tuple[str, str], ...] = ()
 

@@ -5,7 +5,7 @@ Axes: N videos, V views, C width, K classes.
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -106,8 +106,8 @@ def train_head(
     Returns:
         The candidates, the best one first.
     """
-    x_RC = train.features_NVC.flatten(0, 1)
-    labels_R = train.labels_N.repeat_interleave(train.features_NVC.shape[1])
+    x_RC = train.features.flatten(0, 1)
+    labels_R = train.labels.repeat_interleave(train.features.shape[1])
     x_RC = x_RC.double() if x_RC.numel() <= _SMALL else x_RC
     mean_C, std_C = x_RC.mean(dim=0), x_RC.std(dim=0, correction=0)
     std_C = torch.where(std_C > _FLAT * std_C.max(), std_C, torch.ones_like(std_C))
@@ -133,17 +133,17 @@ def train_head(
 
 def score(linear: Linear, videos: Features, method: EnsembleMethod) -> tuple[float, float]:
     """Top-1 in percent and mean negative log-likelihood of videos, their views joined as a test does."""
-    probabilities_NVK = linear(videos.features_NVC).softmax(dim=2)
+    probabilities_NVK = linear(videos.features).softmax(dim=2)
     scores_NK = probabilities_NVK.mean(dim=1) if method == "sum" else probabilities_NVK.amax(dim=1)
-    own_N = scores_NK.gather(1, videos.labels_N[:, None]).clamp_min(1e-30)
-    (right,) = topk_correct(scores_NK, videos.labels_N, (1,))
+    own_N = scores_NK.gather(1, videos.labels[:, None]).clamp_min(1e-30)
+    (right,) = topk_correct(scores_NK, videos.labels, (1,))
     return 100 * right / len(videos.paths), -float(own_N.log().mean())
 
 
 def _unstandardised(linear: Linear, mean_C: Tensor, std_C: Tensor) -> Linear:
     """The same classifier for features that are not standardised, float32."""
-    weight_KC = linear.weight_KC / std_C
-    return Linear(weight_KC.float(), (linear.bias_K - weight_KC @ mean_C).float())
+    weight_KC = linear.weight / std_C
+    return Linear(weight_KC.float(), (linear.bias - weight_KC @ mean_C).float())
 
 
 def train_frozen(config: Config, names: Sequence[str]) -> HeadResult:
@@ -176,8 +176,8 @@ def train_frozen(config: Config, names: Sequence[str]) -> HeadResult:
         best = _train(train, val, config, len(names), output_dir)
     projection = model.head.projection
     with torch.no_grad():
-        projection.weight.copy_(best.linear.weight_KC)
-        projection.bias.copy_(best.linear.bias_K)
+        projection.weight.copy_(best.linear.weight)
+        projection.bias.copy_(best.linear.bias)
     path = best_path(output_dir)
     save_checkpoint(path, _contents(model, best, config, names))
     _logger.info("saved %s", path)
@@ -222,7 +222,7 @@ def _check_enough(train: Features, num_videos: int, config: Config, names: Seque
             f"{lost} of {num_videos} videos to learn from cannot be read, more than DATA.BAD_VIDEOS_LIMIT "
             f"({limit:g} of them) ({train.unreadable[0][1]}): mend them, or raise the limit"
         )
-    seen = set(train.labels_N.tolist())
+    seen = set(train.labels.tolist())
     missing = [name for label, name in enumerate(names) if label not in seen]
     if missing:
         raise FinetuneError(

@@ -17,14 +17,14 @@ _TOLERANCE = 1e-6  # of the largest gradient
 
 @dataclass(frozen=True)
 class Linear:
-    """``x_NC @ weight_KC.T + bias_K``."""
+    """``x @ weight.T + bias``; weight (K, C), bias (K,)."""
 
-    weight_KC: Tensor
-    bias_K: Tensor
+    weight: Tensor
+    bias: Tensor
 
     def __call__(self, x: Tensor) -> Tensor:
         """(..., C) to logits (..., K)."""
-        return x @ self.weight_KC.T + self.bias_K
+        return x @ self.weight.T + self.bias
 
 
 def zeros(num_classes: int, width: int, dtype: torch.dtype = torch.float64) -> Linear:
@@ -62,7 +62,7 @@ def fit_logistic(
         max_passes: The most passes over the rows.
         on_pass: Called with the passes done; may raise.
     """
-    weight_KC, bias_K = start.weight_KC.clone(), start.bias_K.clone()
+    weight_KC, bias_K = start.weight.clone(), start.bias.clone()
     optimiser = torch.optim.LBFGS(
         [weight_KC, bias_K],
         max_iter=max_passes,
@@ -91,8 +91,8 @@ def fit_logistic(
 def _loss(x_NC: Tensor, labels_N: Tensor, linear: Linear, smoothing: float) -> tuple[Tensor, Tensor, Tensor]:
     """The mean cross entropy, and its gradients by weight and bias."""
     loss = torch.zeros((), dtype=torch.float64)
-    weight_grad_KC, bias_grad_K = torch.zeros_like(linear.weight_KC), torch.zeros_like(linear.bias_K)
-    for rows_NC, labels in zip(x_NC.split(_ROWS), labels_N.split(_ROWS), strict=True):
+    weight_grad_KC, bias_grad_K = torch.zeros_like(linear.weight), torch.zeros_like(linear.bias)
+    for rows_NC, labels in zip(torch.split(x_NC, _ROWS), torch.split(labels_N, _ROWS), strict=True):
         log_NK = linear(rows_NC).log_softmax(dim=1)
         target_NK = torch.full_like(log_NK, smoothing / log_NK.shape[1])
         target_NK.scatter_add_(1, labels[:, None], torch.full_like(log_NK[:, :1], 1 - smoothing))

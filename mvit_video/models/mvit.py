@@ -107,15 +107,16 @@ class MViT(nn.Module):
 
     def forward_head(self, tokens_BNC: Tensor) -> Tensor:
         """Logits (B, num_classes) of what `forward_features` gave: from the class token, or from the mean."""
+        logits: Tensor = self.head(self.pool_tokens(tokens_BNC))
+        return logits
+
+    def pool_tokens(self, tokens_BNC: Tensor) -> Tensor:
+        """What enters the head, (B, C), of what `forward_features` gave: the class token, or the mean."""
         patches = slice(int(self.architecture.cls_embed_on), None)
         if self.architecture.use_mean_pooling:
-            features_BC = self.norm(tokens_BNC[:, patches].mean(dim=1))
-        elif self.architecture.cls_embed_on:
-            features_BC = tokens_BNC[:, 0]
-        else:
-            features_BC = tokens_BNC.mean(dim=1)
-        logits: Tensor = self.head(features_BC)
-        return logits
+            mean_BC: Tensor = self.norm(tokens_BNC[:, patches].mean(dim=1))
+            return mean_BC
+        return tokens_BNC[:, 0] if self.architecture.cls_embed_on else tokens_BNC.mean(dim=1)
 
     def reset_head(self, num_classes: int) -> None:
         """Put a new, random classifier in place of the head, on its device and in its dtype."""
