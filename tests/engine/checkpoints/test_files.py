@@ -2,6 +2,7 @@
 
 import logging
 import os
+import random
 import signal
 
 import pytest
@@ -62,6 +63,45 @@ def test_a_truncated_newest_is_passed_over_with_a_warning(tmp_path, caplog, keep
     assert contents["model_state"]["weight"].tolist() == [1.0] * 3
     assert f"{newest}: cannot be read" in caplog.text
     assert "trying the checkpoint before it" in caplog.text
+
+
+def test_no_changed_bit_gets_through(tmp_path):
+    """Wherever in the file one is changed, reading fails or gives what was written."""
+    path = checkpoint_path(tmp_path, 1)
+    save_checkpoint(path, _contents(1))
+    good, expected = path.read_bytes(), read_resumable(path)
+    dice, refused = random.Random(0), 0
+    for _ in range(300):
+        place = dice.randrange(len(good))
+        path.write_bytes(good[:place] + bytes([good[place] ^ 1 << dice.randrange(8)]) + good[place + 1 :])
+        try:
+            found = read_resumable(path)
+        except RunError:
+            refused += 1
+            continue
+        assert found.keys() == expected.keys()
+        assert torch.equal(found["model_state"]["weight"], expected["model_state"]["weight"])
+        assert found["random_states"]["python"] == expected["random_states"]["python"]
+        assert torch.equal(found["random_states"]["torch"], expected["random_states"]["torch"])
+        assert (found["epoch"], found["step"], found["cfg"]) == (1, 4, expected["cfg"])
+    assert refused > 150  # the rest of such a small file is padding and names of nothing
+
+
+def test_a_file_without_room_is_not_begun(tmp_path):
+    vast = torch.zeros(1).expand(10**16)  # 40 petabytes, of which 4 bytes are in memory
+    path = checkpoint_path(tmp_path, 1)
+    said = r"00001.pyth: .* could not be written \(it needs 40000000000.0 MB, and \d+.\d MB are free\): check"
+    with pytest.raises(RunError, match=said):
+        save_checkpoint(path, _contents(1) | {"optimizer_state": {"state": {0: {"exp_avg": vast}}}})
+    assert list(path.parent.iterdir()) == []
+
+
+def test_the_first_format_is_read_too(tmp_path, monkeypatch):
+    path = checkpoint_path(tmp_path, 3)
+    monkeypatch.setattr(checkpoints, "FORMAT", 1)
+    save_checkpoint(path, _contents(3))
+    monkeypatch.undo()
+    assert read_resumable(path)["step"] == 12
 
 
 def test_a_failed_write_leaves_what_was_there(tmp_path):

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from mvit_video.engine.errors import RunError
-from mvit_video.engine.records.logs import RunLog, prepare_output_dir, read_rows
+from mvit_video.engine.records.logs import RunLog, SilentLog, prepare_output_dir, read_rows
 
 
 def _write(folder, steps, **kwargs):
@@ -57,6 +57,33 @@ def test_tensorboard_holds_the_same_numbers_once(tmp_path):
     scalars = events.Scalars("train/loss")
     assert [event.step for event in scalars] == [1, 2, 3, 4]
     assert [event.value for event in scalars] == pytest.approx([1, 1 / 2, 1 / 3, 1 / 4])
+
+
+def _curve(folder):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(folder / "tensorboard"))
+    events.Reload()
+    return [event.step for event in events.Scalars("train/loss")]
+
+
+def test_tensorboard_gets_what_a_killed_run_told_the_file_only(tmp_path):
+    _write(tmp_path, [1, 2])
+    with open(tmp_path / "train.jsonl", "a") as file:
+        file.write(json.dumps({"kind": "train", "step": 3, "epoch": 0.75, "loss": 1 / 3}) + "\n")
+    _write(tmp_path, [4], resume_step=3)
+    assert _curve(tmp_path) == [1, 2, 3, 4]
+
+
+def test_processes_that_write_nothing_know_the_same_rows(tmp_path):
+    _write(tmp_path, [1, 2, 3], tensorboard=False)
+    rows = read_rows(tmp_path / "train.jsonl")
+    with SilentLog(rows[:2]) as log:
+        log.write("val", step=3, epoch=0.75, top1=1.0)
+        log.sync()
+        assert log.has("train", 2)
+        assert log.has("val", 3)
+    assert read_rows(tmp_path / "train.jsonl") == rows
 
 
 def test_the_output_folder_is_made(tmp_path):
