@@ -13,16 +13,19 @@ from typing import Any
 from mvit_video.version import __version__
 
 PACKAGE = Path(__file__).parents[1]
-_VERSIONS = ("torch", "torchvision", "av", "submitit")
+_VERSIONS = ("torchvision", "av", "submitit")
 
 
 def describe_circumstances(command: Sequence[str]) -> dict[str, Any]:
     """Versions, computer and command line, as JSON can hold them."""
+    import torch
+
+    versions = {"mvit_video": __version__, "torch": str(torch.__version__)}  # with its build: 2.6.0+cu124
     return {
         "command": shlex.join(command),
         "host": socket.gethostname(),
         "python": f"{platform.python_version()} ({sys.executable})",
-        "versions": {"mvit_video": __version__, **{name: _version(name) for name in _VERSIONS}},
+        "versions": {**versions, **{name: _version(name) for name in _VERSIONS}},
     }
 
 
