@@ -206,11 +206,12 @@ def _gather(request: Request, config: Config) -> Given:
 
 
 def _look(given: Given, request: Request, config: Config) -> dict[str, Fingerprint]:
+    workers = config.data_loader.num_workers
     found = take_fingerprints(
         given.all_videos,
         Path(request.output) / "fingerprints.jsonl",
         decoding=resolve_decoding(config),
-        num_workers=cap_workers(max(config.data_loader.num_workers, num_cpus())),
+        num_workers=cap_workers(max(workers, num_cpus())) if workers else 0,
         timeout_seconds=config.data.timeout_seconds,
     )
     return {print_.path: print_ for print_ in found}

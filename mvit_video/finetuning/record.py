@@ -171,10 +171,6 @@ def _absolute(path: str | None) -> str | None:
 
 
 def _show(value: Any) -> str:
-    return (
-        "none"
-        if value in (None, [], {})
-        else json.dumps(value)
-        if isinstance(value, dict | list)
-        else str(value)
-    )
+    if value in (None, [], {}):
+        return "nothing"
+    return json.dumps(value) if isinstance(value, dict | list) else str(value)
