@@ -61,7 +61,7 @@ _NAMINGS = (
             (r"^head\.fc\.", "head.projection."),
         ),
     ),
-    # SlowFast's masked pre-training, without the last norm and a classifier: what predicts pixels is left out.
+    # SlowFast's masked pre-training, without last norm and classifier; what predicts pixels is left out.
     Naming(PRETRAINED, r"^pred_head\.", ignored=r"^(pred_head|hogs)\.|^mask_token$"),
     Naming("SlowFast", r"^patch_embed\.proj\.weight$"),
     Naming(

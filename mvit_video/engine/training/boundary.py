@@ -22,20 +22,23 @@ class Boundary:
         save_minutes: TRAIN.CHECKPOINT_MINUTES.
         signal_number: the signal that asked one of the processes to leave, known to all alike.
         save_due: whether the last checkpoint is too old, likewise.
+        num_right: clips of the step that were told right, by all processes; None where that is not known.
     """
 
     group: Group
     save_minutes: float
     signal_number: int | None = None
     save_due: bool = False
+    num_right: int | None = None
     _saved_at: float = field(default_factory=time.monotonic)
 
-    def meet(self, loss: float, troubles: VideoTroubles) -> float:
+    def meet(self, loss: float, troubles: VideoTroubles, num_right: int | None = None) -> float:
         """Exchange what this process knows; all of them have to call this in every step.
 
         Args:
             loss: this process's share of it.
             troubles: is told what all processes have met with since the last exchange.
+            num_right: this process's share of the clips that were told right.
 
         Returns:
             The loss.
@@ -45,10 +48,11 @@ class Boundary:
         """
         minutes = (time.monotonic() - self._saved_at) / 60
         is_due = self.save_minutes > 0 and minutes >= self.save_minutes
-        told = self.group.gather((loss, signal_seen(), is_due, troubles.news()))
-        losses, signals, dues, news = zip(*told, strict=True)
+        told = self.group.gather((loss, signal_seen(), is_due, troubles.news(), num_right))
+        losses, signals, dues, news, rights = zip(*told, strict=True)
         self.signal_number = _first(signals)
         self.save_due = any(dues)
+        self.num_right = None if None in rights else sum(rights)
         troubles.take(trouble for part in news for trouble in part)
         return float(sum(losses))
 

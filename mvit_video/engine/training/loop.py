@@ -70,17 +70,21 @@ def train_one_epoch(state: TrainState, around: Surroundings) -> VideoTroubles:
 
         def meet(loss: float, record: StepRecord = record) -> float:
             record.own_loss = loss
-            return around.boundary.meet(loss, troubles)
+            right = None if record.right is None else int(record.right)
+            return around.boundary.meet(loss, troubles, right)
 
         passes = record.watch(islice(batches, plan.num_passes))
-        loss, grad_norm = train_step(state, passes, plan, around.boundary.group, sum_losses=meet)
+        loss, grad_norm = train_step(
+            state, passes, plan, around.boundary.group, sum_losses=meet, see=record.see
+        )
         if not math.isfinite(loss):
             skip_step(state, plan, record, around.boundary.group, around.skipped_dir)
         elif state.average is not None:
             state.average.update()
         state.step += 1
         state.step_in_epoch += 1
-        state.window.add(loss, plan.global_batch)
+        state.window.refuse_explosion(loss, plan.explosion_factor, state.step - 1)
+        state.window.add(loss, plan.global_batch, around.boundary.num_right)
         around.display.step(state.step, state.epoch)
         if state.step_in_epoch % plan.log_period == 0 or state.step_in_epoch == num_steps:
             _tell(state, around, num_steps, learning_rate, grad_norm)

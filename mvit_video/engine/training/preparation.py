@@ -143,6 +143,7 @@ def _plan(
         skipped_limit=config.train.skipped_steps_limit,
         seed=config.rng_seed,
         log_period=config.log_period,
+        explosion_factor=config.train.kill_loss_explosion_factor,
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from mvit_video.data import Batch
 from mvit_video.engine.errors import RunError
@@ -20,10 +21,17 @@ _logger = logging.getLogger("mvit_video.engine")
 
 @dataclass
 class StepRecord:
-    """What went into a step, in case its loss is no number."""
+    """What went into a step, in case its loss is no number, and how many of its clips were told right.
+
+    Attributes:
+        batches: what there is to note of each pass.
+        own_loss: this process's share of the loss.
+        right: clips with the right class on top, of this process; None where labels are mixed.
+    """
 
     batches: list[dict[str, Any]] = field(default_factory=list)
     own_loss: float = math.nan
+    right: Tensor | None = None
 
     def watch(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """Pass batches on, noting all of them but their clips."""
@@ -38,6 +46,13 @@ class StepRecord:
             )
             yield batch
 
+    def see(self, logits_BK: Tensor, batch: Batch) -> None:
+        """Count the clips of a pass that are told right, on the device; mixed labels have no right class."""
+        if not batch.mixes:
+            labels_B = batch.labels.to(logits_BK.device, non_blocking=True)
+            right = (logits_BK.argmax(dim=1) == labels_B).sum()
+            self.right = right if self.right is None else self.right + right
+
 
 def skip_step(state: TrainState, plan: TrainPlan, record: StepRecord, group: Group, folder: Path) -> None:
     """Count a step that was left out, and write what was in it to ``folder``; before it is counted as a step.
@@ -51,7 +66,8 @@ def skip_step(state: TrainState, plan: TrainPlan, record: StepRecord, group: Gro
         RunError: more were left out than TRAIN.SKIPPED_STEPS_LIMIT allows.
     """
     state.skipped += 1
-    learning_rate = state.optimiser.param_groups[0]["lr"]
+    first = state.optimiser.param_groups[0]
+    learning_rate = first["lr"] / first.get("lr_scale", 1.0)
     path = folder / f"step_{state.step:08d}_rank_{group.rank}.pt"
     contents = {
         "step": state.step,

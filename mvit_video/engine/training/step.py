@@ -38,6 +38,7 @@ class TrainPlan:
         skipped_limit: steps without a finite loss that may be left out: TRAIN.SKIPPED_STEPS_LIMIT.
         seed: dropout and drop path are drawn from (seed, step, pass).
         log_period: steps between two rows of the log; the last step of an epoch has one too.
+        explosion_factor: TRAIN.KILL_LOSS_EXPLOSION_FACTOR.
     """
 
     schedule: Schedule
@@ -55,6 +56,7 @@ class TrainPlan:
     skipped_limit: int
     seed: int
     log_period: int
+    explosion_factor: float = 0.0
 
 
 def train_step(
@@ -64,6 +66,7 @@ def train_step(
     group: Group = ALONE,
     *,
     sum_losses: Callable[[float], float] | None = None,
+    see: Callable[[Tensor, Batch], None] | None = None,
 ) -> tuple[float, float | None]:
     """One optimiser step on the mean loss over the global batch, whatever the sizes of its passes.
 
@@ -76,6 +79,7 @@ def train_step(
         plan: the numbers.
         group: the processes; all of them have to call this.
         sum_losses: makes the loss of all processes of that of this one; None asks the group alone.
+        see: is shown the logits (B, K) of each pass, with its batch.
 
     Returns:
         The loss over all processes, and the gradients' joint norm before clipping where it is known.
@@ -93,6 +97,8 @@ def train_step(
             # The gradients are averaged over the processes, and the loss is meant as their sum.
             torch.autograd.backward(state.scaler.scale(loss * group.world_size))
         total += loss.detach()
+        if see is not None:
+            see(logits.detach(), batch)
     value = sum_losses(float(total)) if sum_losses else group.sum([float(total)])[0]
     if not math.isfinite(value):
         return value, None

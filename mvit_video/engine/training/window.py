@@ -9,7 +9,10 @@ from typing import Any
 import torch
 
 from mvit_video.data import Batch
+from mvit_video.engine.errors import RunError
 from mvit_video.engine.records.logs import memory_gb
+
+_RECENT = 5  # losses whose mean another is measured by
 
 
 @dataclass
@@ -21,6 +24,9 @@ class Window:
         num_steps: all of them.
         clips: that they took in.
         data_seconds: spent waiting for batches.
+        right: clips that were told right, where labels are not mixed.
+        counted: clips of the steps where that is known.
+        recent: the last losses of the epoch, as many as an explosion is told by.
         earlier_seconds: of the window, in the sitting before this one.
         start: when this sitting's part of it began.
     """
@@ -29,6 +35,9 @@ class Window:
     num_steps: int = 0
     clips: int = 0
     data_seconds: float = 0.0
+    right: int = 0
+    counted: int = 0
+    recent: list[float] = field(default_factory=list)
     earlier_seconds: float = 0.0
     start: float = field(default_factory=time.perf_counter)
 
@@ -45,6 +54,9 @@ class Window:
             "num_steps": self.num_steps,
             "clips": self.clips,
             "data_seconds": self.data_seconds,
+            "right": self.right,
+            "counted": self.counted,
+            "recent": list(self.recent),
             "seconds": self._seconds(),
         }
 
@@ -58,18 +70,46 @@ class Window:
                 return
             yield batch
 
-    def add(self, loss: float, num_clips: int) -> None:
+    def add(self, loss: float, num_clips: int, num_right: int | None = None) -> None:
         """Count a step; the loss of one that was skipped is no number."""
         self.num_steps += 1
         self.clips += num_clips
+        if num_right is not None:
+            self.right += num_right
+            self.counted += num_clips
         if math.isfinite(loss):
             self.losses.append(loss)
+            self.recent = [*self.recent, loss][-_RECENT:]
+
+    def refuse_explosion(self, loss: float, factor: float, step: int) -> None:
+        """End the run where a loss towers over those before it; before it is added.
+
+        Args:
+            loss: of the step.
+            factor: TRAIN.KILL_LOSS_EXPLOSION_FACTOR; 0 lets every loss pass.
+            step: its number, for the message.
+
+        Raises:
+            RunError: it is more than `factor` times the mean of the five before it.
+
+        Source: SlowFast, slowfast/utils/meters.py, TrainMeter.
+        """
+        if not factor or len(self.recent) < _RECENT:
+            return
+        mean = sum(self.recent) / _RECENT
+        if loss > factor * mean:
+            raise RunError(
+                f"the loss is {loss:.4g} at step {step}, and was {mean:.4g} in the {_RECENT} before it: "
+                f"training stops, as TRAIN.KILL_LOSS_EXPLOSION_FACTOR is {factor:g}, and checkpoints stay as "
+                "they were"
+            )
 
     def close(self, device: torch.device, *, lr: float, grad_norm: float | None) -> dict[str, Any]:
         """The window's numbers, means per step; starts the next window."""
         seconds = self._seconds()
         numbers = {
             "loss": sum(self.losses) / len(self.losses) if self.losses else None,
+            **({"top1": 100 * self.right / self.counted} if self.counted else {}),
             "lr": lr,
             "grad_norm": grad_norm,
             "step_seconds": seconds / self.num_steps,
@@ -78,6 +118,7 @@ class Window:
             "memory_gb": memory_gb(device),
         }
         self.losses, self.num_steps, self.clips, self.data_seconds, self.earlier_seconds = [], 0, 0, 0.0, 0.0
+        self.right = self.counted = 0
         self.start = time.perf_counter()
         return numbers
 
