@@ -142,6 +142,21 @@ def harm_signal_in_step(when):
     before(torch.optim.AdamW, "step", when[0], arm)
 
 
+def harm_no_number(when):
+    """The ``when``-th forward pass gives none."""
+    import math
+
+    from mvit_video.models import MViT
+
+    forward, calls = MViT.forward, []
+
+    def spoiling(self, clips):
+        calls.append(None)
+        return forward(self, clips) * (math.nan if len(calls) == when else 1.0)
+
+    MViT.forward = spoiling
+
+
 def harm_signal_in_evaluation(when):
     from mvit_video.engine.testing.evaluation import ViewScorer
 

@@ -3,12 +3,14 @@
 import logging
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 _logger = logging.getLogger("mvit_video.engine")
+_on_screen: Any = None  # the bar of a training run: what it does in between is counted under it
 
 
 def on_terminal() -> bool:
@@ -26,7 +28,10 @@ def format_seconds(seconds: float) -> str:
 def describe_training(row: dict[str, Any]) -> str:
     """The numbers of one training row in words."""
     loss = "none (skipped)" if row["loss"] is None else f"{row['loss']:.4f}"
-    parts = [f"loss {loss}", f"lr {row['lr']:.3g}"]
+    parts = [f"loss {loss}"]
+    if row.get("top1") is not None:
+        parts.append(f"top-1 {row['top1']:.1f} %")
+    parts.append(f"lr {row['lr']:.3g}")
     if row.get("grad_norm") is not None:
         parts.append(f"gradient {row['grad_norm']:.3g}")
     waiting = row["data_seconds"] / max(row["step_seconds"], 1e-9)
@@ -35,6 +40,8 @@ def describe_training(row: dict[str, Any]) -> str:
         f"{row['clips_per_second']:.1f} clips/s",
         f"{row['memory_gb']:.1f} GB",
     ]
+    troubles = {"bad": "unreadable", "damaged": "damaged", "skipped": "steps skipped"}
+    parts += [f"{row[key]} {words}" for key, words in troubles.items() if row.get(key)]
     return ", ".join(parts)
 
 
@@ -45,22 +52,29 @@ class TrainingDisplay:
         total_steps: optimiser steps of the whole run.
         total_epochs: its epochs.
         first_step: steps already done by earlier sittings.
+        live: False to draw no bar, in a process whose screen is another's.
     """
 
-    def __init__(self, total_steps: int, total_epochs: int, first_step: int = 0) -> None:
+    def __init__(
+        self, total_steps: int, total_epochs: int, first_step: int = 0, *, live: bool = True
+    ) -> None:
         self._total_steps, self._total_epochs = total_steps, total_epochs
         self._bar, self._advance, self._note = None, None, ""
-        if on_terminal():
+        if live and on_terminal():
             self._bar = _rich_progress()
             self._task = self._bar.add_task("training", total=total_steps, completed=first_step, note="")
 
     def __enter__(self) -> "TrainingDisplay":
+        global _on_screen
         if self._bar is not None:
             self._bar.start()
+            _on_screen = self._bar
         return self
 
     def __exit__(self, *_: object) -> None:
+        global _on_screen
         if self._bar is not None:
+            _on_screen = None
             self._bar.stop()
 
     def step(self, step: int, epoch: int) -> None:
@@ -90,15 +104,17 @@ def counting(description: str, total: int, *, live: bool = True) -> Iterator[Cal
     Args:
         description: what is being done.
         total: how many.
-        live: False to draw no bar, where another one is on the screen already.
+        live: False to draw no bar, in all processes of a run but one.
 
     Yields:
         A function to call with the number done so far.
     """
     if live and on_terminal():
-        with _rich_progress() as bar:
+        with nullcontext(_on_screen) if _on_screen is not None else _rich_progress() as bar:
             task = bar.add_task(description, total=total, note="")
             yield lambda done: bar.update(task, completed=done)
+            if bar is _on_screen:
+                bar.remove_task(task)
         return
     start = last = time.monotonic()
 
@@ -111,6 +127,33 @@ def counting(description: str, total: int, *, live: bool = True) -> Iterator[Cal
             _logger.info("%s: %d of %d, %s left", description, done, total, remaining)
 
     yield report
+
+
+@contextmanager
+def lasting(description: str, *, seconds: float = 10.0) -> Iterator[None]:
+    """Say what is being done if it takes long, how long it has taken so far every now and then, and its end.
+
+    Args:
+        description: what is being done, whose end nobody can foretell: "reading train.csv".
+        seconds: until the first line; the next ones come after twice the time each, half a minute at most.
+    """
+    start, done = time.monotonic(), threading.Event()
+
+    def tell() -> None:
+        pause = seconds
+        while not done.wait(pause):
+            _logger.info("%s: %s so far", description, format_seconds(time.monotonic() - start))
+            pause = min(2 * pause, max(seconds, 30.0))
+
+    teller = threading.Thread(target=tell, name=f"tells of {description}", daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        done.set()
+        teller.join()
+    if time.monotonic() - start >= seconds:
+        _logger.info("%s: done in %s", description, format_seconds(time.monotonic() - start))
 
 
 def _rich_progress() -> Any:

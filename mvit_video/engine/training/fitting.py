@@ -69,7 +69,7 @@ def fit(inputs: TrainInputs) -> TrainResult:
         Stopped: a signal asked for it; everything up to the last whole step is saved.
     """
     config = inputs.config
-    with closing(inputs.loader), signals_noted():
+    with signals_noted(), closing(inputs.loader):
         found = find_resumable(config, inputs.group)
         seed_everything(config.rng_seed)
         state = fresh_state(inputs, fresh=found is None)
@@ -83,7 +83,9 @@ def fit(inputs: TrainInputs) -> TrainResult:
         with (
             shared_log(inputs.output_dir, state.step, inputs.group) as log,
             _interruption_said(state, inputs),
-            TrainingDisplay(total_steps, config.solver.max_epoch, state.step) as display,
+            TrainingDisplay(
+                total_steps, config.solver.max_epoch, state.step, live=inputs.group.is_main
+            ) as display,
         ):
             saver = Saver(inputs, state, log, boundary, found and found[0])
             skipped_dir = inputs.output_dir / "skipped"
@@ -159,6 +161,8 @@ def _interruption_said(state: TrainState, inputs: TrainInputs) -> Iterator[None]
     try:
         yield
     except KeyboardInterrupt:
+        if not inputs.group.is_main:
+            raise
         saved = checkpoints.list_checkpoints(inputs.output_dir)
         rest = f"the same command goes on from {saved[0]}" if saved else "no checkpoint was saved yet"
         _logger.warning("stopped in epoch %d at step %d; %s", state.epoch + 1, state.step, rest)

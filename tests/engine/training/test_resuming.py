@@ -2,12 +2,16 @@
 
 import os
 import random
+import re
 import shutil
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
 import torch
+from kit.processes import SECONDS, environment
 from kit.sittings import Sittings
 from kit.tiny_runs import tiny_config, write_videos
 
@@ -231,4 +235,37 @@ def test_a_damaged_newest_checkpoint_is_passed_over(tmp_path, videos, whole, sit
     assert status == 0
     assert f"{newest}: cannot be read" in said
     assert f"going on from {before_it}: 2 epochs done" in said
+    _assert_same_run(tmp_path / "out", whole)
+
+
+def test_a_test_that_is_stopped_says_how_far_it_was(tmp_path, videos, whole, sittings):
+    _config(tmp_path, videos)
+    own = ("DATA.TEST_LIST", videos / "list.csv", "OUTPUT_DIR", tmp_path / "out")
+    words = ("test", "--cfg", tmp_path / "tiny.yaml", *own, "TEST.CHECKPOINT_FILE_PATH", best_path(whole))
+    status, said = sittings.run(*words, harm="signal_in_evaluation", when=(4, signal.SIGUSR1))
+    assert status == 128 + signal.SIGUSR1
+    assert re.fullmatch(
+        r"mvit-video: stopped by SIGUSR1 after \d+ of 16 videos, the same command begins this part again",
+        said.strip().splitlines()[-1],
+    )
+    assert not (tmp_path / "out/test_results.csv").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_all_processes_of_a_job_with_data_workers(tmp_path, videos, whole, number):
+    words = [str(word) for word in (*_words(tmp_path, videos, *EVERY_STEP), "DATA_LOADER.NUM_WORKERS", 2)]
+    command = [sys.executable, "-m", "mvit_video", *words]
+    process = subprocess.Popen(
+        command, env=environment(), stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    while not list_checkpoints(tmp_path / "out"):
+        time.sleep(0.02)
+        assert process.poll() is None, process.stderr.read()
+    os.killpg(process.pid, number)
+    _, said = process.communicate(timeout=SECONDS)
+    assert process.returncode == 128 + number, said
+    assert [line for line in said.splitlines() if "worker" in line or "Traceback" in line] == []
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=SECONDS)
+    assert done.returncode == 0, done.stderr
     _assert_same_run(tmp_path / "out", whole)
