@@ -102,9 +102,10 @@ class Job:
         rows = [json.loads(line) for line in path.read_text().splitlines()]
         return [row for row in rows if name in (None, row["event"])]
 
-    def hold(self, step: int) -> None:
-        """Stop all processes inside this optimiser step (to be called before they get there)."""
-        (self.brake / "hold").write_text(str(step))
+    def log(self, rank: int) -> str:
+        """What a process wrote to stderr."""
+        (path,) = (self.output / "launch").glob(f"*/logs/{self.number}_{rank}_log.err")
+        return path.read_text()
 
     def held(self, processes: int = 4) -> list[int]:
         """Wait until so many processes stand still; their ids, by rank."""

@@ -96,13 +96,17 @@ def test_a_node_is_lost(start, alone):
 
 
 def test_a_process_is_killed(start, alone):
-    """The others do not wait for it: the job comes down, says so, and comes back."""
+    """The others do not wait for it: the job comes down, says why, and comes back."""
     job = start(hold=10)
     processes = job.held()
     os.kill(processes[3], signal.SIGKILL)
     job.until("the processes are gone", lambda: not any(map(alive, processes)))
     job.release()
     assert_nothing_shows(job, alone)
+    assert [(event["restart"], event["status"]) for event in job.events("crashed")] == [
+        (0, 128 + signal.SIGKILL)
+    ]
+    assert re.search(rf"rank 3 of 4 \(pid {processes[3]} on .*\) has died", job.log(rank=1))
 
 
 def test_signal_inside_the_optimisers_step_of_a_sharded_model(start, alone):
