@@ -95,6 +95,7 @@ def compute_features(
     shape = (len(videos), views.num_views * (2 if mirrored else 1), width)
     conditions = (views, mirrored, resolve_statistics(config), precision, resolve_decoding(config))
     cache = FeatureCache(cache_dir, describe_backbone(model, *conditions), shape[1:])
+    cache.make_ready()
     states = [file_state(record.path) for record in videos]
     features_NVC = torch.zeros(shape)
     known = _fill(features_NVC, videos, states, cache)
@@ -105,7 +106,6 @@ def compute_features(
     )  # fmt: skip
     reasons: dict[int, str] = {}
     if missing:
-        cache.make_ready()
         scorer = _scorer(model, config, device, precision)
         chosen = [videos[index] for index in missing]
         with signals_noted(), counting(title, len(missing)) as progress:
