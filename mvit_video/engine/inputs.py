@@ -14,6 +14,7 @@ from mvit_video.data import VideoList, read_list
 from mvit_video.data.lists.content import read_names
 from mvit_video.engine.checkpoints.files import list_checkpoints
 from mvit_video.engine.errors import RunError
+from mvit_video.engine.records.display import lasting
 from mvit_video.engine.resolve import resolve_list
 from mvit_video.weights import (
     CLASS_SETS,
@@ -53,15 +54,16 @@ def read_split(
             f"{split} videos: correct it{'' if own else f', or set {key}'}"
         )
     data = config.data
-    videos = read_list(
-        path,
-        # The default would keep a list with commas from being understood.
-        separator=data.path_label_separator if "path_label_separator" in data.model_fields_set else None,
-        path_prefix=data.path_prefix,
-        list_format=data.list_format,
-        labels_path=data.labels_path,
-        class_names=names,
-    )
+    with lasting(f"reading {path}"):
+        videos = read_list(
+            path,
+            # The default would keep a list with commas from being understood.
+            separator=data.path_label_separator if "path_label_separator" in data.model_fields_set else None,
+            path_prefix=data.path_prefix,
+            list_format=data.list_format,
+            labels_path=data.labels_path,
+            class_names=names,
+        )
     if any(record.label is not None for record in videos):
         videos.check_labels(num_classes)
     elif split != "test":

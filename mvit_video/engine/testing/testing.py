@@ -12,7 +12,7 @@ from mvit_video.engine.inputs import find_weights, known_names, load_first, matc
 from mvit_video.engine.processes.group import Group
 from mvit_video.engine.processes.joining import joined
 from mvit_video.engine.processes.starting import processes_to_start, run_together
-from mvit_video.engine.records.display import counting
+from mvit_video.engine.records.display import counting, lasting
 from mvit_video.engine.records.logs import prepare_output_dir
 from mvit_video.engine.resolve import (
     resolve_architecture,
@@ -91,8 +91,9 @@ def _test(config: Config, inputs: TestInputs | None, group: Group) -> TestResult
     inputs = inputs or prepare_test(config)
     device = choose_device(config.device, config.num_gpus, group)
     precision = choose_precision(config.test.precision, device, training=False)
-    model = MViT(inputs.architecture)
-    report = load_first(model, sources, averaged=config.test.use_ema)
+    with lasting("building the model"):
+        model = MViT(inputs.architecture)
+        report = load_first(model, sources, averaged=config.test.use_ema)
     _logger.info("%s", report)
     videos, names = match_classes(config, inputs.videos, inputs.architecture.num_classes, report.class_names)
     dataset = TestVideos(

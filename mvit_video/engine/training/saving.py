@@ -13,6 +13,7 @@ from mvit_video.engine.checkpoints.keeping import drop_older, keep_as_best
 from mvit_video.engine.errors import RunError
 from mvit_video.engine.processes.parallel import full_model_state, full_optimiser_state
 from mvit_video.engine.randomness import random_states
+from mvit_video.engine.records.display import lasting
 from mvit_video.engine.records.logs import RunLog
 from mvit_video.engine.training.boundary import Boundary
 from mvit_video.engine.training.preparation import TrainInputs
@@ -67,15 +68,15 @@ class Saver:
         self._together(lambda: keep_as_best(path))
 
     def _write(self, path: Path) -> None:
-        contents = _contents(self._state, self._inputs)
-
         def write() -> None:
             _check_finite(contents["model_state"], self._state)
             self._log.sync()
             save_checkpoint(path, contents)
             drop_older(path, self._inputs.config.train.checkpoints_kept)
 
-        self._together(write)
+        with lasting(f"saving {path}"):
+            contents = _contents(self._state, self._inputs)
+            self._together(write)
         _logger.info("%s: saved %s", describe_position(self._state), path)
 
     def _together(self, write: Callable[[], None]) -> None:

@@ -17,6 +17,7 @@ from mvit_video.engine.optimising.weight_average import WeightAverage
 from mvit_video.engine.processes.group import ALONE, Group
 from mvit_video.engine.processes.parallel import distribute, load_model_state, load_optimiser_state
 from mvit_video.engine.randomness import restore_random_states
+from mvit_video.engine.records.display import lasting
 from mvit_video.engine.training.preparation import TrainInputs
 from mvit_video.engine.training.saving import describe_position
 from mvit_video.engine.training.state import TrainState
@@ -27,6 +28,7 @@ from mvit_video.models import MViT
 _logger = logging.getLogger("mvit_video.engine")
 
 
+@lasting("reading the last checkpoint")
 def find_resumable(config: Config, group: Group = ALONE) -> tuple[Path, dict[str, Any]] | None:
     """The checkpoint that TRAIN.AUTO_RESUME goes on from, and its contents; None: a new run.
 
@@ -53,6 +55,7 @@ def find_resumable(config: Config, group: Group = ALONE) -> tuple[Path, dict[str
     return path, checkpoints.read_resumable(path, verify=False)  # the first process has verified it
 
 
+@lasting("building the model")
 def fresh_state(inputs: TrainInputs, *, fresh: bool) -> TrainState:
     """The state before the first step; weights to start from are loaded only if that step is to come."""
     config = inputs.config

@@ -54,7 +54,7 @@ def _score(inputs: TrainInputs, state: TrainState, description: str) -> TestResu
         views_per_batch=resolve_test_batch(config),
         method=config.data.ensemble_method,
     )
-    with counting(description, len(inputs.validation), live=False) as progress:
+    with counting(description, len(inputs.validation), live=inputs.group.is_main) as progress:
         return evaluate(
             scorer,
             inputs.validation,

@@ -5,11 +5,21 @@ import os
 import pty
 import select
 import sys
+import time
 from contextlib import contextmanager
 from types import SimpleNamespace
 
+import pytest
+
 from mvit_video.engine.records import display
-from mvit_video.engine.records.display import TrainingDisplay, counting, format_seconds, on_terminal
+from mvit_video.engine.records.display import (
+    TrainingDisplay,
+    counting,
+    describe_training,
+    format_seconds,
+    lasting,
+    on_terminal,
+)
 
 ROW = {
     "kind": "train", "step": 20, "epoch": 2.0, "loss": 1.23456, "lr": 1e-4, "grad_norm": 0.5,
@@ -92,3 +102,58 @@ def test_times():
         "59:59",
         "1:02:03",
     ]
+
+
+def test_the_accuracy_and_what_went_wrong_are_in_the_words():
+    row = ROW | {"top1": 61.25, "bad": 2, "damaged": 0, "skipped": 1, "loss": None}
+    assert describe_training(row) == (
+        "loss none (skipped), top-1 61.2 %, lr 0.0001, gradient 0.5, 3.00 s/step (10% data), 21.3 clips/s, "
+        "1.2 GB, 2 unreadable, 1 steps skipped"
+    )
+
+
+def test_what_is_done_in_between_is_counted_under_the_bar_of_a_training(monkeypatch):
+    with _terminal(monkeypatch) as read:
+        with TrainingDisplay(100, 10) as shown:
+            shown.step(20, 1)
+            with counting("evaluating", 7) as progress:
+                progress(3)
+                time.sleep(0.3)
+            shown.show(ROW)
+        text = read()
+    assert "evaluating" in text
+    assert "3/7" in text
+    assert "20/100" in text
+
+
+def test_only_one_process_of_a_run_draws(monkeypatch):
+    with _terminal(monkeypatch) as read:
+        with TrainingDisplay(100, 10, live=False) as shown, counting("evaluating", 7, live=False) as progress:
+            shown.step(20, 1)
+            progress(3)
+        assert read() == ""
+
+
+def test_what_lasts_is_said_now_and_then_and_what_does_not_is_not(caplog):
+    caplog.set_level(logging.INFO)
+    with lasting("reading a.csv", seconds=0.05):
+        while len(caplog.messages) < 2:
+            time.sleep(0.01)
+    assert set(caplog.messages[:-1]) == {"reading a.csv: 0:00 so far"}
+    assert caplog.messages[-1] == "reading a.csv: done in 0:00"
+    caplog.clear()
+    with lasting("reading b.csv", seconds=60):
+        pass
+    assert caplog.messages == []
+
+
+def test_what_fails_is_not_said_to_be_done(caplog):
+    @lasting("reading a.csv", seconds=0.01)
+    def read():
+        time.sleep(0.1)
+        raise ValueError("no such list")
+
+    caplog.set_level(logging.INFO)
+    with pytest.raises(ValueError, match="no such list"):
+        read()
+    assert "reading a.csv: done in 0:00" not in caplog.messages
