@@ -33,7 +33,8 @@ def test_other_time_limits_are_refused(text):
 
 
 @pytest.mark.parametrize(
-    ("given", "minutes", "seconds"), [(None, None, 120), (None, 600, 120), (None, 1, 30), (45, 1, 45), (5, None, 5)]
+    ("given", "minutes", "seconds"),
+    [(None, None, 120), (None, 600, 120), (None, 1, 30), (45, 1, 45), (5, None, 5)],
 )
 def test_the_signal_comes_in_time_to_save(given, minutes, seconds):
     assert signal_seconds(given, minutes) == seconds
@@ -71,6 +72,8 @@ def test_options_that_are_ours_are_refused(word, advice):
 
 
 def test_they_survive_being_written():
-    asked = Resources(nodes=2, tasks_per_node=4, minutes=90, setup=("module load cuda",), extra={"gres": "gpu:2"})
+    asked = Resources(
+        nodes=2, tasks_per_node=4, minutes=90, setup=("module load cuda",), extra={"gres": "gpu:2"}
+    )
     assert Resources.from_json(json.loads(json.dumps(asked.to_json()))) == asked
     assert asked.tasks == 8

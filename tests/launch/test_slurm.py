@@ -44,7 +44,12 @@ def test_ranges_of_an_array_are_spread_out():
 
 def test_show_job():
     found = slurm.parse_show_job((GOLDEN / "scontrol_cancelled.txt").read_text())
-    assert (found["JobId"], found["JobState"], found["Restarts"], found["NodeList"]) == ("30", "CANCELLED", "2", "n1")
+    assert (found["JobId"], found["JobState"], found["Restarts"], found["NodeList"]) == (
+        "30",
+        "CANCELLED",
+        "2",
+        "n1",
+    )
 
 
 def test_commands_are_asked_for_these_jobs(commands):

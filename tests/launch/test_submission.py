@@ -24,13 +24,22 @@ def test_each_submission_has_a_folder_of_its_own(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "out").write_text("a file")
-    with pytest.raises(LaunchError, match=r"out/launch: cannot be made or written .* choose another OUTPUT_DIR"):
+    with pytest.raises(
+        LaunchError, match=r"out/launch: cannot be made or written .* choose another OUTPUT_DIR"
+    ):
         new_submission(tmp_path / "out")
 
 
 def test_what_was_asked_for_survives(tmp_path):
     request = Request(
-        "predict", Resources(minutes=5), "/here", 5, parts=3, retries=1, output="/a.json", words=("--top-k", "3")
+        "predict",
+        Resources(minutes=5),
+        "/here",
+        5,
+        parts=3,
+        retries=1,
+        output="/a.json",
+        words=("--top-k", "3"),
     )
     submission = new_submission(tmp_path)
     submission.write(request, {"command": "mvit-video submit"})
