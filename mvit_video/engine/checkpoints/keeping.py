@@ -43,6 +43,8 @@ def keep_as_best(path: Path) -> None:
     best = best_path(path.parents[1])
     temporary = best.with_suffix(".tmp")
     try:
+        if best.exists() and best.samefile(path):  # to which a rename would do nothing
+            return
         temporary.unlink(missing_ok=True)
         try:
             os.link(path, temporary)

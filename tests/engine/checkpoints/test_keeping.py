@@ -57,9 +57,10 @@ def test_names_order_by_epochs_then_steps(tmp_path):
 
 def test_the_best_outlives_its_checkpoint_and_takes_no_room_beside_it(tmp_path):
     _write(tmp_path, (1,), (2,))
-    for epoch in (1, 2):
+    for epoch in (1, 2, 2):
         keep_as_best(checkpoint_path(tmp_path, epoch))
         assert os.path.samefile(best_path(tmp_path), checkpoint_path(tmp_path, epoch))
+    assert not list((tmp_path / "checkpoints").glob("*.tmp"))
     checkpoint_path(tmp_path, 2).unlink()
     assert best_path(tmp_path).read_text() == "checkpoint_epoch_00002.pyth"
     assert _left(tmp_path) == ["epoch_00001"]
