@@ -82,8 +82,8 @@ def install() -> None:
         return
     apt = ("apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300")
     os.environ["DEBIAN_FRONTEND"] = "noninteractive"
+    call(*apt, "update", seconds=300, quiet=True)  # one source of many may be out of reach
     try:
-        call(*apt, "update", seconds=300)
         call(*apt, "install", "-y", "--no-install-recommends", *PACKAGES, seconds=600)
     except ClusterError as error:
         raise ClusterError(f"Slurm's packages cannot be installed: {error}") from None
