@@ -17,7 +17,7 @@ from mvit_video.cli import (
     status,
     submit,
 )
-from mvit_video.cli.console import console_logging, describe_error, silence_stdout
+from mvit_video.cli.console import console_logging, describe_error, let_first_speak, silence_stdout
 from mvit_video.cli.parsing import Parser, shield_negative_numbers
 from mvit_video.engine.errors import Stopped
 from mvit_video.version import __version__
@@ -78,6 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             line = describe_error(error)
             if line is None or os.environ.get(TRACEBACK_VARIABLE, "0") not in ("", "0"):
                 raise
+            let_first_speak()
             print(f"mvit-video: error: {line}", file=sys.stderr)
             return 2
 

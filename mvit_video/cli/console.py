@@ -3,9 +3,12 @@
 import logging
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
+
+_SECONDS_BEHIND_FIRST = 5.0
 
 
 class _StderrHandler(logging.StreamHandler[TextIO]):
@@ -34,6 +37,16 @@ def console_logging() -> Iterator[None]:
         logger.removeHandler(handler)
         logger.setLevel(level)
         logger.propagate = propagate
+
+
+def let_first_speak() -> None:
+    """Wait a little where this is not the first of several processes that were started by one command.
+
+    What is wrong with the command all of them find; the first says so and ends, and with it most others.
+    """
+    started = "SLURM_PROCID" if "MVIT_VIDEO_RENDEZVOUS" in os.environ and "RANK" not in os.environ else "RANK"
+    if os.environ.get(started, "0") != "0":
+        time.sleep(_SECONDS_BEHIND_FIRST)
 
 
 def describe_error(error: Exception) -> str | None:

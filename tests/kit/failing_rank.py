@@ -35,6 +35,7 @@ if __name__ == "__main__":
             fail(sys.argv[1], group)
             ranks, first = group.gather(group.rank), group.broadcast(group.rank)
             print("sum", total, "ranks", ranks, "first", first, "any", group.any(group.rank == 1))
+            print("jobs", group.gather(os.environ.get("SLURM_JOB_ID")))
     except RunError as error:
         print(f"error: {error}")
         sys.exit(2)

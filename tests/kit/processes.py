@@ -26,8 +26,10 @@ def torchrun(*words, count=2):
     return done.returncode, done.stdout + done.stderr
 
 
-def start_ranks(folder, *words, count=2, python=sys.executable):
+def start_ranks(folder, *words, count=2, variables=None):
     """Starts a script in several processes that find each other by a file in the folder; nobody minds them.
+
+    ``variables``, called with a rank, gives those by which they find each other otherwise.
 
     Returns:
         The processes; their messages lie in ``folder/rank0.txt`` and so on.
@@ -35,13 +37,11 @@ def start_ranks(folder, *words, count=2, python=sys.executable):
     folder.mkdir(parents=True, exist_ok=True)
     processes = []
     for rank in range(count):
-        variables = environment(
-            RANK=rank, WORLD_SIZE=count, LOCAL_RANK=rank, LOCAL_WORLD_SIZE=count, MVIT_VIDEO_RENDEZVOUS=folder
-        )
-        with open(folder / f"rank{rank}.txt", "w") as messages:
-            processes.append(
-                subprocess.Popen([python, *map(str, words)], env=variables, stdout=messages, stderr=messages)
-            )
+        numbers = {"RANK": rank, "WORLD_SIZE": count, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": count}
+        own = variables(rank) if variables else {**numbers, "MVIT_VIDEO_RENDEZVOUS": folder}
+        command = [sys.executable, *map(str, words)]
+        with open(folder / f"rank{rank}.txt", "w") as said:
+            processes.append(subprocess.Popen(command, env=environment(**own), stdout=said, stderr=said))
     return processes
 
 

@@ -188,7 +188,9 @@ def _meet(path: Path, group: Group, seconds: float) -> Store:
     end = time.monotonic() + seconds
     while not path.exists():
         if time.monotonic() > end:
-            raise RunError(f"{path}: the first process has not written it; do all nodes see this folder?")
+            raise RunError(
+                f"{path}: the first process has not written it in {seconds:g} s; do all nodes see this folder?"
+            )
         time.sleep(_POLL_SECONDS)
     host, port = path.read_text(encoding="utf-8").split()
     return TCPStore(host, int(port), is_master=False, timeout=timeout)
