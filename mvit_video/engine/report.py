@@ -8,6 +8,7 @@ from mvit_video.data import ViewPlan
 from mvit_video.engine.resolve import (
     check_trainable,
     has_schedule,
+    learning_rate_scale,
     resolve_architecture,
     resolve_batch,
     resolve_erasing,
@@ -142,6 +143,21 @@ def _training(config: Config, num_devices: int) -> Iterator[str]:
         f"epoch {schedule.max_epoch:g} "
         f"({config.solver.optimizing_method}, weight decay {config.solver.weight_decay:g})"
     )
+    yield f"  the rates are SOLVER's {learning_rate_scale(config)[1]}"
+    yield from (f"  {line}" for line in _refinements(config))
+
+
+def _refinements(config: Config) -> Iterator[str]:
+    solver, train = config.solver, config.train
+    if solver.layer_decay < 1:
+        yield f"layer decay: each block learns at {solver.layer_decay:g} times the rate of the one after it"
+    if solver.clip_grad_l2norm or solver.clip_grad_val:
+        kind, limit = (
+            ("norm", solver.clip_grad_l2norm) if solver.clip_grad_l2norm else ("value", solver.clip_grad_val)
+        )
+        yield f"gradients clipped to a {kind} of {limit:g}"
+    if train.ema_decay:
+        yield f"weights averaged over the steps (EMA {train.ema_decay:g}), and evaluated beside the last ones"
 
 
 def _augmentation(config: Config) -> Iterator[str]:

@@ -62,7 +62,7 @@ def test_segments_and_numbers_that_were_turned_round():
     assert "views: 1 clip x 3 crops of 312 pixels, short side 312" in text
     assert "clip: 40 frames, one of each of as many parts of the video" in text
     assert "mean [0.406, 0.456, 0.485] and deviation [0.225, 0.224, 0.229] of red, green, blue" in text
-    assert "not possible: TRAIN.CHECKPOINT_IN_INIT is True" in text
+    assert "not possible" not in text
     assert "augmentation: RandAugment rand-m7-n4-mstd0.5-inc1, 25% erased, labels smoothed by 0.1\n" in text
 
 
@@ -87,7 +87,7 @@ def test_what_cannot_be_tested_or_trained_is_said():
     )
     assert "Testing\n  not possible: TEST.NUM_TEMPORAL_CLIPS" in text
     assert "not possible: SOLVER.BASE_LR and SOLVER.MAX_EPOCH: not set" in text
-    assert "TRAIN.BATCH_SIZE is 7, which 2 devices cannot share evenly" in text
+    assert "TRAIN.BATCH_SIZE is 7, which 2 processes cannot share evenly" in text
     assert "learning rate: " not in text
 
 
@@ -108,3 +108,20 @@ def test_the_largest_model_is_described_in_little_memory():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(done.stdout) < 213_390_112 * 4 / 1024 / 2  # KiB: half of what the weights alone would take
+
+
+def test_the_rule_of_the_rates_and_the_refinements_are_said():
+    text = print_config(load_config("K400/MVITv2_S_16x4", ["NUM_SHARDS=4"]), num_devices=1)
+    assert "batch: 128 clips of 64 videos a step" in text
+    assert "learning rate: 4e-06 to 0.0004 in 30 epochs" in text
+    assert "the rates are SOLVER's times 4, NUM_SHARDS\n" in text
+    assert "gradients clipped to a norm of 1" in text
+    assert "layer decay" not in text
+    assert "averaged over the steps" not in text
+    text = print_config(load_config("finetune/MVITv2_S_16x4", ["TRAIN.BATCH_SIZE=8"]), num_devices=1)
+    assert "the rates are SOLVER's times 8/16, videos a step over SOLVER.BASE_LR_BATCH_SIZE\n" in text
+    assert "learning rate: 5e-07 to 5e-05 in 3 epochs" in text
+    assert "layer decay: each block learns at 0.75 times the rate of the one after it" in text
+    assert "weights averaged over the steps (EMA 0.999)" in text
+    text = print_config(load_config("K400/MVITv2_S_16x4", ["SOLVER.BASE_LR_BATCH_SIZE=16"]), num_devices=1)
+    assert "SOLVER.BASE_LR_BATCH_SIZE is 16 and SOLVER.BASE_LR_SCALE_NUM_SHARDS is True" in text

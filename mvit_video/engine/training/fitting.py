@@ -15,6 +15,7 @@ from mvit_video.engine.processes.starting import processes_to_start, run_togethe
 from mvit_video.engine.randomness import seed_everything
 from mvit_video.engine.records.display import TrainingDisplay
 from mvit_video.engine.records.logs import Row, RunLog, shared_log
+from mvit_video.engine.resolve import learning_rate_scale
 from mvit_video.engine.stopping import signals_noted
 from mvit_video.engine.training.boundary import Boundary
 from mvit_video.engine.training.loop import Surroundings, train_one_epoch
@@ -149,9 +150,10 @@ def _announce(inputs: TrainInputs, state: TrainState) -> None:
         batch.global_batch, batch.clips_per_video, batch.micro_batch, batch.accumulation_steps,
     )  # fmt: skip
     _logger.info(
-        "%s, learning rate %.3g at the top (%.3g at epoch 0, %.3g at the end), weight decay %g",
-        solver.optimizing_method, schedule.base_lr, schedule.learning_rate(0),
-        schedule.learning_rate(solver.max_epoch), solver.weight_decay,
+        "%s, learning rate %.3g at the top (SOLVER.BASE_LR %s; %.3g at epoch 0, %.3g at the end), "
+        "weight decay %g",
+        solver.optimizing_method, schedule.base_lr, learning_rate_scale(inputs.config)[1],
+        schedule.learning_rate(0), schedule.learning_rate(solver.max_epoch), solver.weight_decay,
     )  # fmt: skip
 
 
