@@ -57,6 +57,7 @@ def test_what_would_be_done(folder, capsys):
     assert not (folder / "out").exists()
 
 
+@pytest.mark.slow
 def test_an_unreadable_video_shows_in_the_exit_status(folder, capsys):
     (folder / "clips/class_0/bad.mp4").write_bytes(b"no video")
     assert finetune() == 1

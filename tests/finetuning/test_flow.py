@@ -107,6 +107,7 @@ def test_another_plan_is_refused(done):
         flow.finetune(replace(request, overrides=(*QUICK, "SOLVER.BASE_LR", "1")))
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_with_its_lists(done, tmp_path, clips):
     request, outcome, _ = done
     moved = replace(request, output=str(tmp_path / "out"), videos=str(tmp_path / "clips"))
@@ -123,12 +124,14 @@ def test_a_stopped_run_goes_on_with_its_lists(done, tmp_path, clips):
     assert again.report.counts.tolist() == first.report.counts.tolist() == outcome.report.counts.tolist()
 
 
+@pytest.mark.slow
 def test_a_run_that_never_began_is_planned_anew(request_, tmp_path):
     with pytest.raises(ValueError, match=r"SOLVER\.WARMUP_EPOCHS is 9"):
         flow.finetune(replace(request_, overrides=(*QUICK, "SOLVER.WARMUP_EPOCHS", "9.0")))
     assert flow.finetune(request_).report.share.total == 6
 
 
+@pytest.mark.slow
 def test_lists_and_given_videos(tmp_path, clips):
     (tmp_path / "names.txt").write_text("blue\ngreen\nred\n")
     numbers = {name: number for number, name in enumerate(COLOURS)}
@@ -146,6 +149,7 @@ def test_lists_and_given_videos(tmp_path, clips):
     assert not any("film2" in record.path for record in train)
 
 
+@pytest.mark.slow
 def test_unreadable_videos_are_left_out_and_counted(tmp_path, clips, caplog):
     shutil.copytree(clips, tmp_path / "clips")
     bad = tmp_path / "clips/red/film0_part1.mp4"
@@ -161,6 +165,7 @@ def test_unreadable_videos_are_left_out_and_counted(tmp_path, clips, caplog):
     assert str(bad) not in listed
 
 
+@pytest.mark.slow
 def test_copies_across_the_split_are_warned_of(tmp_path, caplog):
     write_clips(tmp_path / "clips")
     write_clips(tmp_path / "val", sources=3, seed=1)
