@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from mvit_video.config import load_config
 from mvit_video.config.schema import KEYS
 from mvit_video.config.slowfast import RENAMED_VALUES, TABLE
 from mvit_video.models import ARCHITECTURES, architecture, count_flops, count_parameters
@@ -121,7 +122,37 @@ def renamed_values():
     )
 
 
+def configurations():
+    """Every packaged configuration of a data set, by what its header says."""
+    rows = []
+    for path in sorted((ROOT / "configs").rglob("*.yaml")):
+        name = path.relative_to(ROOT / "configs").with_suffix("").as_posix()
+        header = path.read_text(encoding="utf-8").split("_BASE_")[0]
+        if name.startswith(("base/", "demo/")):
+            continue
+        config = load_config(path)
+        starts = config.train.checkpoint_file_path or "random weights"
+        if config.train.checkpoint_inflate or config.train.checkpoint_in_init:
+            starts = "image weights"
+        elif name.startswith("MaskFeat/"):
+            starts = "MaskFeat's weights"
+        elif name.startswith("SSv2/") and not config.train.checkpoint_file_path:
+            starts = "Kinetics-400 weights"
+        solver, test = config.solver, config.test
+        rows.append(
+            (
+                f"`{name}`",
+                re.search(r"# Recipe: +(published|inferred)", header)[1],
+                starts if " " in starts or "'" in starts else f"`{starts}`",
+                f"{solver.optimizing_method}, {solver.max_epoch} epochs",
+                f"{test.num_ensemble_views}x{test.num_spatial_crops}",
+            )
+        )
+    return table(("`--cfg`", "recipe", "starts from", "training", "views"), rows)
+
+
 TABLES = {
+    "configurations": configurations,
     "counts": counts,
     "zoo": zoo,
     "own-keys": own_keys,
