@@ -57,14 +57,20 @@ def test_preempted_by_a_job_of_higher_priority(start, alone):
 
 
 def test_time_limit(start, alone):
-    """A limit of one minute: Slurm signals 10 to 40 s before it, and the run stands still until then."""
+    """A limit of one minute: Slurm signals 10 to 40 s before it, and the run stands still until then.
+
+    Where starting takes that long, it is signalled sooner, too: then there are more sittings.
+    """
     job = start(hold=5, flags=("--time", 1, "--signal", 10))
     job.held()
     assert job.signalled() <= {"SIGUSR1", "SIGUSR2"}
+    restarts = int(job.fields()["Restarts"])
     job.release()
-    job.started_again()
+    job.started_again(restarts + 1)
     assert_nothing_shows(job, alone)
-    assert resumed_from(job) in ([None, (1, 6)], [None, (1, 7)])
+    assert resumed_from(job)[restarts + 1] in ((1, 6), (1, 7))
+    saved = [event["saved"] for event in job.events("stopped")]
+    assert [event["saved"] for event in job.events("started")] == [None, *saved]
 
 
 def test_requeued_by_hand(start, alone):
