@@ -7,9 +7,9 @@ from pathlib import Path
 
 from mvit_video import engine
 from mvit_video.config import Config
-from mvit_video.data.lists.content import read_names
 from mvit_video.engine.checkpoints.files import list_checkpoints
 from mvit_video.engine.records.logs import prepare_output_dir
+from mvit_video.engine.testing.results import TestResult
 from mvit_video.finetuning.beginning import BEST, decide, write_decision
 from mvit_video.finetuning.errors import FinetuneError
 from mvit_video.finetuning.record import (
@@ -59,6 +59,7 @@ def finetune(request: Request) -> Outcome:
     Raises:
         ValueError: Something the user can mend; the text says what.
     """
+    _refuse_many_processes()
     folder = prepare_output_dir(request.output, "--output")
     record = _begun(folder, request)
     if record is None:
@@ -69,13 +70,21 @@ def finetune(request: Request) -> Outcome:
     else:
         _logger.info("%s: going on with the lists and the plan it was begun with", request.output)
     config = read_config(folder, request)
-    _train(config, record, folder)
-    _logger.info("measuring on %d videos", record.facts["num_videos"]["test"])
-    result = engine.test(config)
+    result = _train_and_test(config, record)
     report = make_report(result, record.facts["class_names"], record.facts, request.output)
     write_report(folder, report)
     write_record(folder, replace(record, is_done=True))
     return Outcome(report, folder / REPORT, report.predict)
+
+
+def _refuse_many_processes() -> None:
+    count = os.environ.get("WORLD_SIZE", "1")
+    if count != "1":
+        raise FinetuneError(
+            f"{count} processes were started, and each would plan for itself: start one, and NUM_GPUS "
+            f"{count} makes it "
+            "use as many GPUs"
+        )
 
 
 def _begin(request: Request) -> Record:
@@ -108,14 +117,13 @@ def _begun(folder: Path, request: Request) -> Record | None:
     return record
 
 
-def _train(config: Config, record: Record, folder: Path) -> None:
-    """Train, or what is left of it; the best weights are in ``BEST`` afterwards."""
-    best = folder / BEST
+def _train_and_test(config: Config, record: Record) -> TestResult:
+    """Train, or what is left of it, and measure the best weights over the views of each video."""
     if record.mode == "frozen":
         from mvit_video.finetuning.head import train_frozen
 
-        train_frozen(config, read_names(folder / "lists" / "class_names.txt"))
-        return
-    last = engine.train(config).checkpoint
-    if not best.exists():  # no evaluation has chosen one
-        os.link(last, best)
+        train_frozen(config, record.facts["class_names"])
+        config = config.model_copy(update={"train": config.train.model_copy(update={"enable": False})})
+    result = engine.run(config).test
+    assert result is not None
+    return result

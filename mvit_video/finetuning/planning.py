@@ -146,27 +146,17 @@ def _full_numbers(situation: Situation, batch: int) -> tuple[dict[str, object], 
 
 
 def _head_numbers(situation: Situation, batch: int) -> tuple[dict[str, object], list[str]]:
-    epochs = situation.epochs or 100
     numbers: dict[str, object] = {
-        "SOLVER.OPTIMIZING_METHOD": "adamw",
-        "SOLVER.BASE_LR": 2e-3,
-        "SOLVER.WEIGHT_DECAY": 0.05,
-        "SOLVER.MAX_EPOCH": epochs,
-        "SOLVER.WARMUP_EPOCHS": epochs / 20,
-        "SOLVER.WARMUP_START_LR": 1e-6,
-        "SOLVER.COSINE_END_LR": 1e-6,
-        "SOLVER.COSINE_AFTER_WARMUP": True,
+        "SOLVER.MAX_EPOCH": situation.epochs or 200,
         "TRAIN.BATCH_SIZE": batch,
-        "MODEL.DROPOUT_RATE": 0.2,
         "MODEL.LOSS_FUNC": "soft_cross_entropy",
         "MIXUP.ENABLE": True,
         "MIXUP.PROB": 0.0,
         "MIXUP.LABEL_SMOOTH_VALUE": 0.1,
     }
     words = [
-        f"the backbone stays as it is: its features of {situation.num_videos} videos are computed once, "
-        f"and the head "
-        "is trained on them"
+        f"the backbone stays as it is: its features of {situation.num_videos} videos are computed once, and "
+        "the head is trained on them"
     ]
     if not situation.pretrained:
         words.append(

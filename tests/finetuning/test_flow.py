@@ -219,3 +219,9 @@ def test_showing_writes_nothing(tmp_path, clips):
     assert lines[1].startswith("9 sources, told by numbered parts")
     assert "12 to learn from, 6 to choose the best weights and to measure them" in lines[2]
     assert not (tmp_path / "out").exists()
+
+
+def test_several_processes_would_plan_apart(request_, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    with pytest.raises(FinetuneError, match="start one, and NUM_GPUS 4 makes it use as many GPUs"):
+        flow.finetune(request_)
