@@ -3,6 +3,7 @@
 Every case is four steps of eight clips, mixed in pairs; how they are cut, sharded and computed differs.
 """
 
+import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,6 +124,26 @@ def _restores(model, optimiser, weights, moments):
     )
 
 
+def overflow(folder, group):
+    """A gradient that float16 cannot hold, in the shard of one process: what all do then, by rank."""
+    model = MViT(resolve_architecture(tiny_config(folder)))
+    distribute(model, group, "fsdp")
+    optimiser = torch.optim.SGD(model.parameters(), lr=1.0)
+    scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    if group.rank == 1:
+        model.head.projection.weight.grad.to_local().fill_(math.inf)
+    scaler.scale(torch.zeros(()))
+    before = full_model_state(model)
+    before = {name: tensor.clone() for name, tensor in before.items()}
+    scaler.step(optimiser)
+    scaler.update()
+    after = full_model_state(model)
+    same = all(torch.equal(tensor, before[name]) for name, tensor in after.items())
+    return group.gather((same, scaler.get_scale()))
+
+
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     torch.set_num_threads(1)
@@ -130,5 +151,6 @@ if __name__ == "__main__":
         results = {
             name: take_steps(folder / f"rank{group.rank}", case, group) for name, case in CASES.items()
         }
+        results["overflow"] = overflow(folder / f"rank{group.rank}", group)
         if group.is_main:
             torch.save(results, folder / "results.pt")

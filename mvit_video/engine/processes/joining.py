@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
+import torch
 import torch.distributed as dist
 from torch.distributed import Store, TCPStore  # type: ignore[attr-defined]
 
@@ -144,6 +145,8 @@ def _connect(config: Config, group: Group) -> None:
     seconds = config.distributed.timeout_seconds
     timeout = timedelta(seconds=seconds)
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
     try:
         if "MASTER_ADDR" in os.environ and "RANK" in os.environ:
             dist.init_process_group(backend, timeout=timeout)
@@ -189,7 +192,8 @@ def _meet(path: Path, group: Group, seconds: float) -> Store:
     while not path.exists():
         if time.monotonic() > end:
             raise RunError(
-                f"{path}: the first process has not written it in {seconds:g} s; do all nodes see this folder?"
+                f"{path}: the first process has not written it in {seconds:g} s; do all nodes see this "
+                "folder?"
             )
         time.sleep(_POLL_SECONDS)
     host, port = path.read_text(encoding="utf-8").split()
