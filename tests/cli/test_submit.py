@@ -11,6 +11,7 @@ from kit.tiny_runs import YAML, write_videos
 
 from mvit_video.cli import main
 from mvit_video.config import load_config
+from mvit_video.data.lists.reading import read_list
 from mvit_video.launch.submission import last_submission
 
 
@@ -205,7 +206,7 @@ def test_a_prediction_in_parts(submit, folder, tmp_path):
         *("--cfg", "tiny.yaml", "--opts", "TEST.NUM_ENSEMBLE_VIEWS", "3", "--top-k", "2", "--clips"),
     ]
     lists = sorted(last_submission(tmp_path / "answers").parts.glob("*.list"))
-    videos = [line for path in lists for line in path.read_text().splitlines()]
+    videos = [record.path for path in lists for record in read_list(path)]
     assert videos == sorted(f"videos/class_{c}/{n}.mp4" for c in range(2) for n in range(4))
     assert (request.output, request.directory) == (str(output), str(folder))
 
