@@ -53,6 +53,7 @@ class Backbone(nn.Module):
     def __init__(self, model: MViT) -> None:
         super().__init__()
         self.model = model
+        self.training = model.training
 
     def forward(self, clips: Tensor) -> Tensor:
         """What enters the head."""

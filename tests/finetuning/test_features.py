@@ -76,11 +76,12 @@ def test_features_are_what_enters_the_head_of_each_view(tmp_path, videos, kind):
     torch.testing.assert_close(found.features, expected, atol=1e-5, rtol=1e-5)
 
 
-def test_the_model_stays_as_it_was(tmp_path, config):
-    model = build(config)
+@pytest.mark.parametrize("training", [True, False])
+def test_the_model_stays_as_it_was(tmp_path, config, training):
+    model = build(config).train(training)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     compute(config, tmp_path / "features", model)
-    assert model.training
+    assert all(module.training == training for module in model.modules())
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
 
 
