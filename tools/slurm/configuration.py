@@ -67,8 +67,8 @@ GresTypes=gpu
 AuthInfo=cred_expire=8
 # From SIGTERM to SIGKILL. Longer than a step and a checkpoint of the tests, on a machine that is busy.
 KillWait=12
-# A time limit may be overrun by a minute before the job is ended (the signal ahead of it comes as always): on a
-# slow machine it takes longer than a limit that tests can wait for to start, to make a step and to save.
+# A time limit may be overrun by a minute before the job is ended; the signal ahead of it comes as always. On
+# a slow machine a start, a step and a save take longer than the shortest limit, one minute.
 OverTimeLimit=1
 # Look at the queue at once rather than once a minute.
 SchedulerParameters=sched_interval=2,bf_interval=2
