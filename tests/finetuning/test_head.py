@@ -83,7 +83,7 @@ def test_val_videos_choose():
 
 
 def test_views_are_joined_as_a_test_joins_them():
-    """Four views are rather sure of class 0 and one is very sure of class 1, as are the largest and the mean logit."""
+    """Four views are rather sure of class 0, and one is very sure of class 1, as is the mean logit."""
     linear = Linear(torch.eye(2), torch.zeros(2))
     features = torch.tensor([[[0.0, 5.0], [1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [1.0, 0.0]]])
     video = Features(features, torch.tensor([0]), ("a",))
