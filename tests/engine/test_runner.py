@@ -10,6 +10,8 @@ from kit.tiny_runs import tiny_config, write_videos
 from mvit_video.config import dump_config
 from mvit_video.engine import RunError, run
 
+pytestmark = pytest.mark.timeout(1200)  # of starting processes, mostly
+
 # 9 videos to train on, in 2 steps of 4; 9 to evaluate, one of them unreadable: one process has 5, one 4.
 RECIPE = (
     "MVIT.DROPPATH_RATE", 0.0, "MODEL.DROPOUT_RATE", 0.0, "TRAIN.BATCH_SIZE", 4, "TRAIN.EVAL_PERIOD", 1,

@@ -8,7 +8,7 @@ from pathlib import Path
 TESTS = Path(__file__).resolve().parents[1]
 KIT = TESTS / "kit"
 RUN_NET = TESTS.parent / "tools" / "run_net.py"
-SECONDS = 240  # for what takes a few: the machine may be busy
+SECONDS = 600  # for what takes a few: the machine may be busy
 
 
 def environment(**more):

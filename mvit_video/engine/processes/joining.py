@@ -52,22 +52,28 @@ def joined(config: Config) -> Iterator[Group]:
         return
     if not faulthandler.is_enabled():
         faulthandler.enable()  # a back end that gives up aborts the process
+    _connect(config, group)
     logger = logging.getLogger("mvit_video")
     level = logger.level
-    if not group.is_main:
-        logger.setLevel(logging.WARNING)
-    _connect(config, group)
+    stop: Stopped | None = None
     try:
+        if not group.is_main:
+            logger.setLevel(logging.WARNING)
         watch = Watch(group, config.distributed.timeout_seconds)
         _joined = group
         with _failures_told(group, watch):
-            yield group
+            try:
+                yield group
+            except Stopped as error:  # in all of them alike
+                stop = error
             group.barrier()  # whoever left before could no longer be told of a failure
         watch.leave()
     finally:
         _joined = None
         logger.setLevel(level)
         _disconnect()
+    if stop is not None:
+        raise stop if group.is_main else SystemExit(exit_status(stop)) from stop
 
 
 @contextmanager

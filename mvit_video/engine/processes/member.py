@@ -8,12 +8,10 @@ import sys
 import threading
 import warnings
 from pathlib import Path
-from typing import Any
 
 from mvit_video.data import DamagedVideoWarning
-from mvit_video.engine.errors import RunError
 from mvit_video.engine.processes.joining import exit_status
-from mvit_video.engine.processes.starting import JOB, OUTCOME
+from mvit_video.engine.processes.starting import JOB, OUTCOME, Raised
 
 
 def main(folder: Path) -> int:
@@ -32,20 +30,10 @@ def main(folder: Path) -> int:
         found = exit_status(error)
         if found is None or not is_main:
             raise
-        outcome, status = error, found
+        outcome, status = Raised(type(error), error.args, error.__dict__), found
     if is_main:
-        _leave(outcome, folder / OUTCOME)
+        (folder / OUTCOME).write_bytes(pickle.dumps(outcome))
     return status
-
-
-def _leave(outcome: Any, path: Path) -> None:
-    data = pickle.dumps(outcome)
-    if isinstance(outcome, BaseException):
-        try:
-            pickle.loads(data)
-        except Exception:  # its class wants other arguments than its text
-            data = pickle.dumps(RunError(str(outcome)))
-    path.write_bytes(data)
 
 
 def _end_with_parent() -> None:

@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,6 +36,21 @@ _POLL_SECONDS = 0.1
 _GRACE_SECONDS = 30.0  # for the others, once one has failed
 
 _logger = logging.getLogger("mvit_video.engine")
+
+
+@dataclass(frozen=True)
+class Raised:
+    """An exception on its way to another process, whatever its class wants to be called with."""
+
+    kind: type[BaseException]
+    arguments: tuple[Any, ...]
+    attributes: dict[str, Any]
+
+    def error(self) -> BaseException:
+        """The exception."""
+        error = self.kind.__new__(self.kind, *self.arguments)
+        error.__dict__.update(self.attributes)
+        return error
 
 
 def processes_to_start(config: Config) -> int:
@@ -87,8 +103,8 @@ def run_together(job: Callable[[Config], T], config: Config, count: int) -> T:
                     member.stdin.close()
         outcome = Path(folder, OUTCOME)
         found: Any = pickle.loads(outcome.read_bytes()) if outcome.exists() else None
-    if isinstance(found, BaseException):
-        raise found
+    if isinstance(found, Raised):
+        raise found.error()
     ends = [f"rank {rank} {_describe(m.returncode)}" for rank, m in enumerate(members) if m.returncode]
     if ends:
         raise RunError(f"of the {count} processes of this run {', '.join(ends)}: see their messages")

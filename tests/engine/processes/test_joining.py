@@ -10,6 +10,7 @@ from mvit_video.engine.errors import RunError, Stopped
 from mvit_video.engine.processes.group import ALONE, Group
 from mvit_video.engine.processes.joining import exit_status, find_group, joined
 
+pytestmark = pytest.mark.timeout(1200)  # of starting processes, mostly
 TORCHRUN = {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4"}
 SLURM = {"SLURM_PROCID": "3", "SLURM_NTASKS": "4", "SLURM_LOCALID": "1", "SLURM_NTASKS_PER_NODE": "2"}
 MEETING = {"MVIT_VIDEO_RENDEZVOUS": "/shared"}

@@ -21,6 +21,8 @@ from mvit_video.engine.processes.parallel import (
 from mvit_video.engine.resolve import resolve_architecture
 from mvit_video.models import MViT
 
+pytestmark = pytest.mark.timeout(1200)  # of starting processes, mostly
+
 
 @pytest.fixture(scope="module")
 def together(tmp_path_factory):

@@ -1,10 +1,12 @@
 """Processes that nobody has started: how many, what they give back, and who hears of signals."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,10 +14,11 @@ from kit import jobs
 from kit.processes import KIT, SECONDS, TESTS, environment
 from kit.tiny_runs import write_videos
 
-from mvit_video.config import load_config
-from mvit_video.engine.errors import RunError
-from mvit_video.engine.processes.starting import processes_to_start, run_together
+from mvit_video.config import ConfigError, Problem, load_config
+from mvit_video.engine.errors import RunError, Stopped
+from mvit_video.engine.processes.starting import Raised, processes_to_start, run_together
 
+pytestmark = pytest.mark.timeout(1200)  # of starting processes, mostly
 CPU = load_config([], ["DEVICE", "cpu"])
 
 
@@ -53,6 +56,22 @@ def test_as_many_as_can_share_the_batch(gpus, caplog):
     gpus(3)
     assert processes_to_start(load_config([], ["NUM_GPUS=8", "TRAIN.BATCH_SIZE=16"])) == 2
     assert caplog.messages == ["TRAIN.BATCH_SIZE is 16, which 3 GPUs cannot share evenly: 2 of them work"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RunError("list.csv: does not exist"),
+        Stopped(signal.SIGTERM, "after step 3", Path("out/checkpoint.pyth")),
+        ConfigError([Problem(None, "one"), Problem(None, "two")]),
+    ],
+)
+def test_errors_arrive_as_they_were(error):
+    sent = pickle.dumps(Raised(type(error), error.args, error.__dict__))
+    arrived = pickle.loads(sent).error()
+    assert type(arrived) is type(error)
+    assert str(arrived) == str(error)
+    assert vars(arrived) == vars(error)
 
 
 @pytest.mark.parametrize("variable", ["RANK", "MVIT_VIDEO_RENDEZVOUS"])

@@ -6,7 +6,7 @@ import time
 import pytest
 from kit.processes import KIT, messages, start_ranks, wait_for
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]  # of starting processes, mostly
 
 STACK = r"Thread 0x\w+.*\(most recent call first\):\n(  File .*\n)+"
 
