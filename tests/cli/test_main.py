@@ -150,3 +150,25 @@ def test_a_reader_that_went_away_is_no_error(tmp_path):
     process.stdout.close()
     assert process.stderr.read() == ""
     assert process.wait(timeout=60) == 0
+
+
+@pytest.mark.parametrize(
+    ("variables", "waits"),
+    [
+        ({}, False),
+        ({"RANK": "0"}, False),
+        ({"RANK": "3"}, True),
+        ({"SLURM_PROCID": "3"}, False),  # a batch script's own variable
+        ({"SLURM_PROCID": "3", "MVIT_VIDEO_RENDEZVOUS": "folder"}, True),
+    ],
+)
+def test_of_several_processes_the_first_says_what_is_wrong(monkeypatch, capsys, variables, waits):
+    waited = []
+    monkeypatch.setattr("time.sleep", waited.append)
+    for name in ("RANK", "SLURM_PROCID", "MVIT_VIDEO_RENDEZVOUS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert main(["train", "--cfg", "nowhere.yaml"]) == 2
+    assert bool(waited) is waits
+    assert "nowhere.yaml" in capsys.readouterr().err
