@@ -75,7 +75,11 @@ def split_given(
         seed: Of the draw.
     """
     if val is not None and test is not None:
-        return Split(videos, val, test, False, "as given with --val and --test")
+        both = {record.path for record in val} & {record.path for record in test}
+        words = "as given with --val and --test"
+        return Split(
+            videos, val, test, bool(both), f"{words}, {len(both)} of them in both" if both else words
+        )
     assert sources is not None
     if val is None:
         assert test is not None

@@ -129,6 +129,7 @@ def test_lists_that_are_given():
     videos, val, test = listing(2, 4, 2), listing(2, 30, 2, "/val"), listing(2, 3, 1, "/test")
     both = split_given(videos, val, test, None, 0)
     assert (both.train, both.val, both.test, both.is_shared) == (videos, val, test, False)
+    assert split_given(videos, val, val, None, 0).is_shared
     halves = split_given(videos, val, None, find_sources(val), 0)
     assert (len(halves.val), len(halves.test), halves.is_shared) == (60, 60, False)
     assert paths(halves.val) | paths(halves.test) == paths(val)
