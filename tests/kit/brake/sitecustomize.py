@@ -16,26 +16,29 @@ import signal
 import socket
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 
-def hold(path, place):
-    """Wait here until the file is gone; say who waits, and whether a signal has come meanwhile."""
+def listen():
+    """A socket that gets the number of every signal that this process has a handler for, from now on."""
     arrived, ours = socket.socketpair()
     arrived.setblocking(False)
     ours.setblocking(False)
+    signal.set_wakeup_fd(ours.detach())
+    return arrived
+
+
+def hold(path, place, arrived):
+    """Wait here until the file is gone; say who waits, and whether a signal has come, now or before."""
     numbers = b""
-    former = signal.set_wakeup_fd(ours.fileno())
     write(path.with_name(f"held.{place}"), str(os.getpid()))
-    try:
-        while path.exists():
-            time.sleep(0.02)
-            with contextlib.suppress(BlockingIOError):
-                numbers += arrived.recv(100)
-            if names := [signal.Signals(number).name for number in numbers if number != signal.SIGCONT]:
-                write(path.with_name(f"signalled.{place}"), " ".join(names))
-    finally:
-        signal.set_wakeup_fd(former)
+    while path.exists():
+        time.sleep(0.02)
+        with contextlib.suppress(BlockingIOError):
+            numbers += arrived.recv(100)
+        if names := [signal.Signals(number).name for number in numbers if number != signal.SIGCONT]:
+            write(path.with_name(f"signalled.{place}"), " ".join(names))
 
 
 def write(path, text):
@@ -53,25 +56,25 @@ def asked(path, number):
         return False
 
 
-def hold_in_optimisers(path, rank):
+def hold_in_optimisers(path, rank, arrived):
     """Every optimiser stops in the step that the file names."""
     from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
     def stop(optimiser, args, kwargs):
         steps = [int(values["step"]) for values in optimiser.state.values() if "step" in values]
         if asked(path, max(steps, default=0) - rank % 2):
-            hold(path, rank)
+            hold(path, rank, arrived)
 
     (register_optimizer_step_post_hook if rank % 2 else register_optimizer_step_pre_hook)(stop)
 
 
-def hold_in_forward(path, part):
+def hold_in_forward(path, part, arrived):
     """Every module stops if the file names this part."""
     from torch.nn.modules.module import register_module_forward_pre_hook
 
     def stop(module, inputs):
         if asked(path, part):
-            hold(path, part)
+            hold(path, part, arrived)
 
     register_module_forward_pre_hook(stop)
 
@@ -93,14 +96,15 @@ class AfterImport(importlib.abc.MetaPathFinder):
 
 
 def put_on(environment):
-    """Have the hooks in place as soon as there is something to hang them on."""
-    folder, part = Path(environment["BRAKE"]), environment.get("SLURM_ARRAY_TASK_ID")
+    """Listen for signals, and have the hooks in place as soon as there is something to hang them on."""
+    folder, part, arrived = Path(environment["BRAKE"]), environment.get("SLURM_ARRAY_TASK_ID"), listen()
     if part is None:
         rank = int(environment["SLURM_PROCID"])
-        name, then = "torch.optim.optimizer", lambda: hold_in_optimisers(folder / "hold", rank)
+        then = partial(hold_in_optimisers, folder / "hold", rank, arrived)
+        sys.meta_path.insert(0, AfterImport("torch.optim.optimizer", then))
     else:
-        name, then = "torch.nn.modules.module", lambda: hold_in_forward(folder / "hold-part", int(part))
-    sys.meta_path.insert(0, AfterImport(name, then))
+        then = partial(hold_in_forward, folder / "hold-part", int(part), arrived)
+        sys.meta_path.insert(0, AfterImport("torch.nn.modules.module", then))
 
 
 if "BRAKE" in os.environ and "SLURM_PROCID" in os.environ:
