@@ -12,7 +12,7 @@ from pathlib import Path
 CLUSTER = Path(__file__).parents[2] / "tools/slurm/cluster.py"
 BRAKE = Path(__file__).parent / "brake"
 ENDED = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED"}
-PATIENCE_SECONDS = 400
+PATIENCE_SECONDS = 600
 
 
 def cluster(command: str) -> subprocess.CompletedProcess[str]:
