@@ -17,7 +17,7 @@ class Stopped(Exception):  # noqa: N818 - nothing went wrong
     """
 
     def __init__(self, signal_number: int, where: str, saved: Path | None = None) -> None:
-        self.signal_number, self.saved = int(signal_number), saved
+        self.signal_number, self.saved, self._where = int(signal_number), saved, where
         name = signal.Signals(signal_number).name
         rest = (
             f"saved to {saved}; the same command goes on"
@@ -25,3 +25,7 @@ class Stopped(Exception):  # noqa: N818 - nothing went wrong
             else "the same command begins this part again"
         )
         super().__init__(f"stopped by {name} {where}, {rest}")
+
+    def __reduce__(self) -> tuple[type["Stopped"], tuple[int, str, Path | None]]:
+        """What pickle makes another one of, on its way from one process to another."""
+        return type(self), (self.signal_number, self._where, self.saved)

@@ -1,13 +1,16 @@
 """Signals are noted, handlers of others put back, and a second Ctrl-C does not wait."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
+from mvit_video.engine.errors import Stopped
 from mvit_video.engine.stopping import SIGNALS, interrupts_held, signal_seen, signals_noted
 
 
@@ -102,6 +105,14 @@ def test_another_thread_changes_no_handler():
     thread.start()
     thread.join()
     assert seen == [signal.getsignal(signal.SIGTERM)] == [signal.SIG_DFL]
+
+
+@pytest.mark.parametrize("saved", [None, Path("out/checkpoints/checkpoint_epoch_00001.pyth")])
+def test_being_stopped_can_be_told_another_process(saved):
+    stopped = Stopped(signal.SIGUSR2, "after step 7", saved)
+    told = pickle.loads(pickle.dumps(stopped))
+    assert (str(told), told.signal_number, told.saved) == (str(stopped), 12, saved)
+    assert str(told).startswith("stopped by SIGUSR2 after step 7, ")
 
 
 def test_importing_installs_no_handlers():

@@ -100,10 +100,11 @@ def test_the_undisturbed_run_has_what_the_others_are_compared_with(whole):
     ("harm", "when", "newest"),
     [
         # the checkpoint being written is that of step 6; 3 of the first epoch are before it, and its end
-        ("kill_before_rename", 6, 5),
+        pytest.param("kill_before_rename", 6, 5, marks=pytest.mark.slow),
         ("kill_half_written", 6, 5),
-        ("kill_after_rename", 6, 6),
-        ("kill_between_row_and_curve", 4, 6),  # rows of steps 3 and 4, videos, and now 7
+        pytest.param("kill_after_rename", 6, 6, marks=pytest.mark.slow),
+        # rows of steps 3 and 4, videos, and now 7
+        pytest.param("kill_between_row_and_curve", 4, 6, marks=pytest.mark.slow),
         ("kill_before_best", 1, 8),
     ],
 )
@@ -137,7 +138,16 @@ def test_killed_at_random_moments(tmp_path, videos, whole, sittings, seed):
     _assert_same_run(tmp_path / "out", whole)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGUSR2,
+        *(
+            pytest.param(number, marks=pytest.mark.slow)
+            for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+        ),
+    ],
+)
 def test_a_signal_inside_the_optimisers_step(tmp_path, videos, whole, sittings, number):
     words = _words(tmp_path, videos)
     status, said = sittings.run(*words, harm="signal_in_step", when=(6, number))
@@ -157,11 +167,12 @@ def test_a_signal_inside_the_optimisers_step(tmp_path, videos, whole, sittings, 
 @pytest.mark.parametrize(
     ("harm", "when", "steps", "where"),
     [
-        ("signal_in_step", 7, 8, "after step 8"),  # the last of an epoch, whose checkpoint stays
-        ("signal_in_step", 3, 4, "after step 4"),  # of one without
-        ("signal_in_step", 16, 16, "while evaluating after step 16"),  # the last of all
+        # the last step of an epoch whose checkpoint stays, of one without, and of all
+        pytest.param("signal_in_step", 7, 8, "after step 8", marks=pytest.mark.slow),
+        pytest.param("signal_in_step", 3, 4, "after step 4", marks=pytest.mark.slow),
+        pytest.param("signal_in_step", 16, 16, "while evaluating after step 16", marks=pytest.mark.slow),
         ("signal_in_evaluation", 2, 8, "while evaluating after step 8"),
-        ("signal_in_saving", 1, 8, "while evaluating after step 8"),
+        pytest.param("signal_in_saving", 1, 8, "while evaluating after step 8", marks=pytest.mark.slow),
     ],
 )
 def test_a_signal_at_the_end_of_an_epoch(tmp_path, videos, whole, sittings, harm, when, steps, where):
@@ -176,6 +187,7 @@ def test_a_signal_at_the_end_of_an_epoch(tmp_path, videos, whole, sittings, harm
     _assert_same_run(tmp_path / "out", whole)
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_interrupts_but_not_within_a_file(tmp_path, videos, whole, sittings):
     words = _words(tmp_path, videos, *EVERY_STEP)
     status, said = sittings.run(*words, harm="two_interrupts_in_saving", when=6)
@@ -225,7 +237,11 @@ def _flip_a_bit(path):
         file.write(bytes([byte[0] ^ 1]))
 
 
-@pytest.mark.parametrize("harm", [_flip_a_bit, lambda path: os.truncate(path, 5000)], ids=["bit", "short"])
+def _cut_off(path):
+    os.truncate(path, 5000)
+
+
+@pytest.mark.parametrize("harm", [_flip_a_bit, pytest.param(_cut_off, marks=pytest.mark.slow)])
 def test_a_damaged_newest_checkpoint_is_passed_over(tmp_path, videos, whole, sittings, harm):
     words = _words(tmp_path, videos)
     sittings.run(*words, harm="signal_in_step", when=(9, signal.SIGTERM))
