@@ -83,7 +83,7 @@ def _event(row: Event) -> str | None:
         "started": lambda: f"{part}started on {row['nodes']}" + (f", from {saved}" if saved else ""),
         "stopped": lambda: f"{part}stopped by {row['signal']}" + (f", saved {saved}" if saved else ""),
         "requeued": lambda: f"{part}queued again",
-        "crashed": lambda: f"{part}ended by a crash (exit status {row['status']})",
+        "crashed": lambda: f"{part}did not end in good order ({row['why']})",
         "part_failed": lambda: f"{part}failed: {row['why']} (try {row['attempt']})",
         "failed": lambda: f"{part}failed: {_short(row['error'])}",
         "done": lambda: "done" + (", but some videos could not be read" if row["status"] else ""),

@@ -71,9 +71,16 @@ def submit_jobs(submission: Submission, request: Request, calls: Sequence[Call])
 def _executor(submission: Submission, request: Request) -> _Executor:
     executor = _Executor(submission.logs)
     parameters = _parameters(request.resources, request.directory)
-    program = f"{executor.python} -m mvit_video.launch.aftermath {shlex.quote(str(submission.folder))}"
-    # The processes may be gone without a word: what to do then is up to the script, which outlives them.
-    parameters["teardown"] = ["status=$?", f"[ $status = 0 ] || {program} $status", "exit $status", ""]
+    python, folder = f"{executor.python} -m mvit_video.launch", shlex.quote(str(submission.folder))
+    # The processes may hang, or be gone without a word: what to do then is up to the script.
+    parameters["setup"] = [*request.resources.setup, f"{python}.deadline {folder} &"]
+    parameters["teardown"] = [
+        "status=$?",
+        "kill $! 2>/dev/null",
+        f"[ $status = 0 ] || {python}.aftermath {folder} $status",
+        "exit $status",
+        "",
+    ]
     executor.update_parameters(**parameters)
     return executor
 
@@ -96,7 +103,6 @@ def _parameters(resources: Resources, directory: str) -> dict[str, Any]:
         "exclude": resources.exclude,
         "wckey": None,
         "signal_delay_s": resources.signal_seconds,
-        "setup": list(resources.setup) or None,
         # srun knows nothing of sbatch's --cpus-per-task since Slurm 22.05. A task that dies takes the others
         # with it, which would wait for it in vain.
         "srun_args": ["--kill-on-bad-exit=1", f"--cpus-per-task={resources.cpus_per_task}"],

@@ -97,34 +97,43 @@ class Sitting:
         _logger.info("%s", stopped)
         self.tell("stopped", signal=signal.Signals(stopped.signal_number).name, saved=saved)
         warned = stopped.signal_number in (signal.SIGUSR1, signal.SIGUSR2)
+        if self._is_settled():  # by the job's script, as this took long
+            exit_now(0)
         if warned or self._is_wanted():
             self._come_back(saved)
             exit_now(0)
         exit_now(128 + stopped.signal_number)
 
-    def look_after(self, status: int, saved: str | None) -> None:
+    def look_after(self, why: str, status: int | None, saved: str | None) -> None:
         """Queue the job again after a failure that another start may not meet, as of a killed process.
 
         Args:
-            status: of all processes together.
+            why: what happened.
+            status: that of all processes together, if they have ended.
             saved: the newest checkpoint.
 
         Raises:
             LaunchError: too many starts in a row left nothing new, or Slurm refuses to queue the job again.
         """
-        told = [row for row in self.submission.events() if self._is_here(row)]
-        if any(row["event"] in ("requeued", "done") for row in told) or not self._is_wanted():
+        if self._is_settled() or not self._is_wanted():
             return
-        self.tell("crashed", status=status)
+        if not any(row["event"] == "started" for row in self._told()):  # it was gone before it could say so
+            self.tell("started", saved=saved, nodes=self.task.nodes)
+        self.tell("crashed", why=why, status=status)
         self._come_back(saved)
 
-    def _is_here(self, event: Event) -> bool:
-        return (event.get("job"), event.get("restart")) == (self.task.job, self.task.restart)
+    def _is_settled(self) -> bool:
+        """Whether the job is done, or queued again."""
+        return any(row["event"] in ("requeued", "done") for row in self._told())
+
+    def _told(self) -> list[Event]:
+        """The events of this sitting."""
+        here = (self.task.job, self.task.restart)
+        return [row for row in self.submission.events() if (row.get("job"), row.get("restart")) == here]
 
     def _is_wanted(self) -> bool:
         """Whether another start could help, and Slurm still has the job for a running one."""
-        told = self.submission.events()
-        if any(row["event"] == "failed" and row["mendable"] for row in told if self._is_here(row)):
+        if any(row["event"] == "failed" and row["mendable"] for row in self._told()):
             return False
         end = time.monotonic() + _ANSWER_SECONDS
         while time.monotonic() < end:

@@ -4,8 +4,11 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import datetime, timedelta
 
 import pytest
+
+from mvit_video.launch.deadline import seconds_to_end
 
 LEAVE = """
 import sys
@@ -170,6 +173,14 @@ def test_a_crash_in_every_start_comes_to_an_end(make_submission, commands):
     assert "2 starts in a row left nothing new" in submission.events()[-1]["error"]
 
 
+def test_starts_that_could_not_even_say_so_are_counted(make_submission, commands):
+    commands.add("scontrol", says=RUNNING)
+    submission = make_submission(restarts=2)
+    for restart in range(2):
+        aftermath(submission, restart)
+    assert told(submission) == ["started", "crashed", "requeued", "started", "crashed", "failed"]
+
+
 @pytest.mark.parametrize("event", ["requeued", "done"])
 def test_what_is_settled_is_left_alone(make_submission, commands, event):
     commands.add("scontrol", says=RUNNING)
@@ -190,6 +201,31 @@ def test_what_somebody_has_to_mend_does_not_come_back(make_submission, commands)
     start(submission, restart=1)  # mended, and submitted again
     aftermath(submission, restart=1)
     assert commands.calls == ["scontrol show job 12", "scontrol requeue 12"]
+
+
+def test_a_run_that_hangs_is_queued_again_before_the_time_limit(make_submission, commands):
+    """The script's other program waits for the time that ``scontrol`` gives; here a limit in two seconds."""
+    end = datetime.now() + timedelta(seconds=62)
+    commands.add("scontrol", says=f"JobId=12 JobState=RUNNING EndTime={end:%Y-%m-%dT%H:%M:%S}\n")
+    submission = make_submission()
+    start(submission)
+    code = "import sys; from mvit_video.launch import deadline; deadline._LEFT_SECONDS = 60.0\n"
+    done = run(code + "deadline.main(sys.argv[1:])", submission)
+    assert (done.returncode, commands.calls[-1]) == (0, "scontrol requeue 12")
+    assert datetime.now() >= end - timedelta(seconds=61)
+    assert [row.get("why") for row in submission.events()][1] == "at work 60 seconds before the time limit"
+
+
+@pytest.mark.parametrize("job", [None, {}, {"EndTime": "Unknown"}])
+def test_without_a_time_limit_there_is_nothing_to_watch(job):
+    assert seconds_to_end(job) == float("inf")
+
+
+def test_processes_that_leave_late_do_not_queue_the_job_twice(make_submission, commands):
+    submission = make_submission()
+    submission.tell("requeued", job="12", restart=0)
+    assert run(LEAVE, submission, int(signal.SIGUSR2), "b.pyth").returncode == 0
+    assert commands.calls == []
 
 
 def test_a_job_that_was_cancelled_stays_so(make_submission, commands):

@@ -1,0 +1,43 @@
+"""What runs beside a job's processes, in its script, with the submission's folder: an eye on the time limit.
+
+A job that Slurm ends at its time limit stays ended. So one whose processes have not left by then, whatever
+keeps them, is queued again shortly before; what they saved last is what the next start goes on from.
+"""
+
+import sys
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from mvit_video.launch import slurm
+from mvit_video.launch.aftermath import look_after
+from mvit_video.launch.sitting import Task, log_to_stderr
+from mvit_video.launch.submission import Submission
+
+_LEFT_SECONDS = 15.0  # to be queued again in; Slurm's clock ticks twice a minute
+_LONGEST_SLEEP_SECONDS = 600.0  # somebody may change the limit meanwhile
+
+
+def main(words: Sequence[str]) -> None:
+    """Wait until the time limit is near, then queue the job again."""
+    submission = Submission(Path(words[0]))
+    left = min(_LEFT_SECONDS, submission.request().resources.signal_seconds / 2)
+    job = Task.here().job
+    while (seconds := seconds_to_end(slurm.show_job(job))) > left:
+        time.sleep(min(seconds - left, _LONGEST_SLEEP_SECONDS))
+    look_after(submission, f"at work {left:g} seconds before the time limit")
+
+
+def seconds_to_end(job: dict[str, str] | None) -> float:
+    """How long until the time limit; for ever where there is none, or nobody says."""
+    try:
+        end = datetime.fromisoformat((job or {}).get("EndTime", ""))
+    except ValueError:  # Unknown
+        return float("inf")
+    return (end - datetime.now()).total_seconds()
+
+
+if __name__ == "__main__":
+    with log_to_stderr():
+        main(sys.argv[1:])
