@@ -1,18 +1,16 @@
 """A model that several processes train: copied (DDP) or sharded (FSDP2), and its state as one process has it.
 
-Around a plain model every function here does nothing, or what torch does.
+Around a plain model every function here does nothing, or what torch does. Sharded modules and tensors are
+told by what they can do: their classes take a second to import.
 """
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FSDPModule, fully_shard
-from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from mvit_video.engine.processes.group import Group
@@ -38,6 +36,9 @@ def distribute(model: MViT, group: Group, strategy: Strategy) -> nn.Module:
     if strategy == "ddp":
         indices = [device.index] if device.type == "cuda" else None
         return DistributedDataParallel(model, device_ids=indices, gradient_as_bucket_view=True)
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
     with torch.no_grad():
         for tensor in model.state_dict().values():
             dist.broadcast(tensor, src=0)
@@ -56,8 +57,8 @@ def accumulating(network: nn.Module, *, more_follows: bool) -> Iterator[None]:
         network: from :func:`distribute`.
         more_follows: whether this is not the last pass of its step.
     """
-    if isinstance(network, FSDPModule):
-        network.set_requires_gradient_sync(not more_follows)
+    if _is_sharded(network):
+        cast(Any, network).set_requires_gradient_sync(not more_follows)
     waits = isinstance(network, DistributedDataParallel) and more_follows
     with network.no_sync() if waits else nullcontext():  # type: ignore[operator]
         yield
@@ -65,7 +66,9 @@ def accumulating(network: nn.Module, *, more_follows: bool) -> Iterator[None]:
 
 def whole(tensor: Tensor) -> Tensor:
     """A tensor with the parts of all processes; all of them have to call this."""
-    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+    gather = getattr(tensor, "full_tensor", None)
+    result: Tensor = tensor if gather is None else gather()
+    return result
 
 
 def full_model_state(model: nn.Module) -> dict[str, Tensor]:
@@ -88,7 +91,7 @@ def whole_model(model: nn.Module) -> nn.Module:
     Args:
         model: from :func:`distribute`; one that is not sharded is given back as it is.
     """
-    if not isinstance(model, FSDPModule):
+    if not _is_sharded(model):
         return model
     architecture: Any = model.architecture
     with torch.device("meta"):
@@ -147,6 +150,13 @@ def load_optimiser_state(
 
 def _like(tensor: Tensor, model: Tensor | None) -> Tensor:
     """A whole tensor cut as another one of its shape is; left alone if that is whole, or of another shape."""
-    if not isinstance(model, DTensor) or tensor.shape != model.shape:
+    if model is None or not hasattr(model, "placements") or tensor.shape != model.shape:
         return tensor
+    from torch.distributed.tensor import DTensor, distribute_tensor
+
+    assert isinstance(model, DTensor)
     return distribute_tensor(tensor.to(model.device), model.device_mesh, model.placements)
+
+
+def _is_sharded(model: nn.Module) -> bool:
+    return hasattr(model, "set_requires_gradient_sync")
