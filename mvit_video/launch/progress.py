@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from mvit_video.engine.checkpoints.names import list_checkpoints
 from mvit_video.launch.submission import Event
 
 
 def newest_checkpoint(run_folder: Path) -> str | None:
     """The name of the newest checkpoint of a run: it changes with everything that is saved."""
-    from mvit_video.engine.checkpoints.files import list_checkpoints
-
     found = list_checkpoints(run_folder)
     return found[0].name if found else None
 

@@ -18,7 +18,6 @@ zip file as ``torch.save`` writes it, with a CRC-32 of every tensor in it, and h
 import logging
 import os
 import pickle
-import re
 import shutil
 import struct
 import zipfile
@@ -29,13 +28,15 @@ from typing import Any
 
 import torch
 
+from mvit_video.engine.checkpoints.names import checkpoint_path as checkpoint_path
+from mvit_video.engine.checkpoints.names import list_checkpoints as list_checkpoints
+from mvit_video.engine.checkpoints.names import position as position
 from mvit_video.engine.errors import RunError
 from mvit_video.engine.stopping import interrupts_held
 
 FORMAT = 2
 
 _logger = logging.getLogger("mvit_video.engine")
-_FILE_NAME = re.compile(r"checkpoint_epoch_(\d+)(?:_step_(\d+))?\.pyth")
 _KEYS = frozenset({"model_state", "optimizer_state", "scaler_state", "epoch", "step", "random_states", "cfg"})
 # What a truncated or damaged file raises in zipfile or torch.load.
 _UNREADABLE = (
@@ -49,32 +50,6 @@ _UNREADABLE = (
     zipfile.BadZipFile,
     zlib.error,
 )
-
-
-def checkpoint_path(output_dir: str | Path, epoch: int, step: int | None = None) -> Path:
-    """Where the state after ``epoch`` completed epochs lies; with ``step``, one between two epochs' ends."""
-    within = "" if step is None else f"_step_{step:08d}"
-    return Path(output_dir) / "checkpoints" / f"checkpoint_epoch_{epoch:05d}{within}.pyth"
-
-
-def position(path: Path) -> tuple[int, int] | None:
-    """The epochs and steps that a checkpoint's name tells, -1 steps where it is of an epoch's end.
-
-    None: it is no name of a checkpoint (``checkpoint_best.pyth`` is another name of one).
-    """
-    match = _FILE_NAME.fullmatch(path.name)
-    return (int(match[1]), int(match[2] or -1)) if match else None
-
-
-def list_checkpoints(output_dir: str | Path) -> list[Path]:
-    """The checkpoints of a run, newest (most epochs and steps) first; nothing is opened."""
-    folder = Path(output_dir) / "checkpoints"
-    found = [
-        (where, path)
-        for path in (folder.iterdir() if folder.is_dir() else ())
-        if (where := position(path)) is not None
-    ]
-    return [path for _, path in sorted(found, reverse=True)]
 
 
 def save_checkpoint(path: Path, contents: Mapping[str, Any]) -> None:
