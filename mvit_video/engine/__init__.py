@@ -1,8 +1,9 @@
 """Training and testing: from a configuration to numbers.
 
-Reading order: ``runner`` (train, then test), ``fitting`` (a training run), ``training`` (the loop and the
-step), ``evaluation`` (videos over several views), ``testing`` (a test run). They stand on ``resolve`` (what a
-configuration means), ``inputs``, ``schedule``, ``optimiser``, ``checkpoint`` and ``logs``.
+Reading order: ``runner`` (train, then test), ``training`` (``fitting`` a run, its ``loop``, a
+``step``), ``testing`` (``evaluation`` of videos over several views). They stand on ``resolve`` (what a
+configuration means), ``inputs``, ``processes`` (several that work together), ``optimising``, ``checkpoints``
+and ``records``.
 """
 
 from importlib import import_module
