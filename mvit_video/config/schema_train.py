@@ -164,7 +164,8 @@ class Solver(Section):
 
     base_lr_batch_size: Count | None = None
     """Videos of one optimiser step that BASE_LR, WARMUP_START_LR and COSINE_END_LR are given for: they grow
-    in proportion with the videos of a step on all nodes. Instead of BASE_LR_SCALE_NUM_SHARDS. None: not so."""
+    in proportion with the videos of a step on all nodes. It replaces BASE_LR_SCALE_NUM_SHARDS; None: that
+    rule."""
 
     lr_policy: str = "cosine"
     """Shape of the schedule; cosine is the one there is."""

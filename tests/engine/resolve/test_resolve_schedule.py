@@ -7,6 +7,7 @@ from mvit_video.config import load_config
 from mvit_video.engine.resolve import (
     check_trainable,
     has_schedule,
+    resolve_batch,
     resolve_schedule,
     resolve_views,
 )
@@ -85,7 +86,13 @@ def test_a_feature_that_does_not_exist_refuses_to_train_and_what_it_says_switche
 
 @pytest.mark.parametrize("name", [name for name in PUBLISHED if load_config(name).train.enable])
 def test_recipes_train_as_they_stand(name):
-    check_trainable(load_config(name))
+    config = load_config(name)
+    check_trainable(config)
+    for num_processes in (1, config.num_gpus):
+        batch = resolve_batch(config, num_processes)
+        assert batch.global_batch == config.train.batch_size
+    schedule = resolve_schedule(config)
+    assert schedule.base_lr == config.solver.base_lr  # they are meant for one node
 
 
 RECIPES = [p for p in SLOWFAST_FILES.glob("*.yaml") if not p.stem.endswith("_test") and "REV_" not in p.stem]
