@@ -126,7 +126,8 @@ def _check_finite(model_state: Mapping[str, Tensor], state: TrainState) -> None:
         RunError: a weight is not finite.
     """
     for name, tensor in model_state.items():
-        if not bool(tensor.isfinite().all()):
+        # A sum takes a sixth of the time and is not finite where a weight is not; large weights overflow it.
+        if not bool(tensor.sum().isfinite()) and not bool(tensor.isfinite().all()):
             raise RunError(
                 f"{name} is not finite after step {state.step} ({describe_position(state)}): training stops, "
                 "and checkpoints stay as they were; lower SOLVER.BASE_LR or set SOLVER.CLIP_GRAD_L2NORM"
