@@ -40,6 +40,9 @@ def run(setup: Setup) -> None:
         f"\n### Two processes\n\nA step of {2 * VIDEOS} clips, forward to optimiser; every process "
         "has one thread.\n"
     )
+    if setup.device == "cuda" and torch.cuda.device_count() < 2:
+        show("Not measured: that takes two GPUs.")
+        return
     show(table_head(["model", "clip", "strategy", "s a step, one process", "two", "clips/s of one's"]))
     exchanges: Times = {}
     for model, size in _models(setup):
