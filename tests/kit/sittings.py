@@ -18,6 +18,8 @@ from pathlib import Path
 class Sittings:
     """The server; a context manager."""
 
+    _is_running = False
+
     def __enter__(self):
         self._server = subprocess.Popen(
             [sys.executable, "-c", "from kit.sittings import serve; serve()"],
@@ -32,6 +34,9 @@ class Sittings:
 
     def start(self, *words, harm="", when=1):
         """Begin a run with these words, to which ``harm`` comes the ``when``-th time; returns its id."""
+        if self._is_running:  # a test that failed meanwhile has left it
+            self.wait()
+        self._is_running = True
         self._stderr = tempfile.NamedTemporaryFile("r", suffix=".stderr")  # noqa: SIM115
         order = {"words": [str(word) for word in words], "harm": harm, "when": when}
         self._server.stdin.write(json.dumps(order | {"stderr": self._stderr.name}) + "\n")
@@ -41,6 +46,7 @@ class Sittings:
     def wait(self):
         """Its exit status, negative for a signal that killed it, and what it wrote to standard error."""
         status = int(self._server.stdout.readline())
+        self._is_running = False
         with self._stderr as file:
             return status, file.read()
 

@@ -20,7 +20,9 @@ from mvit_video.engine.checkpoints.files import checkpoint_path, list_checkpoint
 from mvit_video.engine.checkpoints.keeping import best_path
 from mvit_video.engine.records.logs import read_rows
 
-EPOCHS, STEPS = 4, 16  # of the run, and steps in all: 16 videos, 4 at a time
+pytestmark = pytest.mark.timeout(1200)  # however busy the machine is
+
+EPOCHS = 4  # of 4 steps each: 16 videos, 4 at a time
 WORDS = ("SOLVER.MAX_EPOCH", EPOCHS, "TRAIN.EVAL_PERIOD", 2, "TRAIN.CHECKPOINT_PERIOD", 2, "LOG_PERIOD", 3)
 EVERY_STEP = ("TRAIN.CHECKPOINT_MINUTES", 1e-9)
 TIMES = {"step_seconds", "data_seconds", "clips_per_second", "memory_gb"}

@@ -13,10 +13,11 @@ from mvit_video.engine import train
 from mvit_video.engine.checkpoints.files import checkpoint_path, list_checkpoints, read_resumable
 from mvit_video.engine.records.logs import read_rows
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]  # of starting processes, mostly
 WORDS = (
     "SOLVER.MAX_EPOCH", 3, "TRAIN.EVAL_PERIOD", 3, "TRAIN.CHECKPOINT_PERIOD", 3, "LOG_PERIOD", 3,
-    "TRAIN.EMA_DECAY", 0.9, "MIXUP.ENABLE", True, "MODEL.LOSS_FUNC", "soft_cross_entropy",
+    "TRAIN.EMA_DECAY", 0.9, "TRAIN.MICRO_BATCH_SIZE", 2,
+    "MIXUP.ENABLE", True, "MODEL.LOSS_FUNC", "soft_cross_entropy",
 )  # fmt: skip
 
 
