@@ -119,3 +119,16 @@ def test_training_starts_from_image_weights(tmp_path, videos, averaged, key, sha
 def test_image_weights_that_are_not_named(tmp_path, videos):
     with pytest.raises(RunError, match=r"CHECKPOINT_IN_INIT is True and TRAIN.CHECKPOINT_FILE_PATH is empty"):
         train(_config(tmp_path, videos, "TRAIN.CHECKPOINT_IN_INIT", True))
+
+
+def test_a_run_that_has_averaged_nothing_so_far_begins_where_it_goes_on(tmp_path, videos, caplog):
+    train(_config(tmp_path, videos, "TRAIN.EMA_DECAY", 0.0, "SOLVER.MAX_EPOCH", 2))
+    config = _config(tmp_path, videos, "SOLVER.MAX_EPOCH", 3)
+    train(config)
+    assert "has no averaged weights: TRAIN.EMA_DECAY averages from here on" in caplog.text
+    second, third = (_contents(config, epoch) for epoch in (2, 3))
+    assert second["ema_state"] is None
+    assert third["ema_state"]["num_updates"] == 1
+    for name, tensor in third["ema_state"]["weights"].items():
+        kept = second["model_state"][name].double() * 2 / 11 + third["model_state"][name].double() * 9 / 11
+        torch.testing.assert_close(tensor.double(), kept, rtol=1e-5, atol=1e-7)
