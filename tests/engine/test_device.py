@@ -8,6 +8,7 @@ import torch
 
 from mvit_video.engine.device import autocast, cap_workers, choose_device, choose_precision, grad_scaler
 from mvit_video.engine.errors import RunError
+from mvit_video.engine.processes.group import Group
 
 CPU = torch.device("cpu")
 
@@ -86,4 +87,35 @@ def test_workers_are_capped_with_a_line(caplog):
     assert (
         f"DATA_LOADER.NUM_WORKERS is {num_cpus + 7}, and there are {num_cpus} CPUs: using {num_cpus}"
         in caplog.text
+    )
+
+
+def test_processes_of_a_node_share_its_cpus(caplog):
+    num_cpus = len(os.sched_getaffinity(0))
+    with caplog.at_level(logging.INFO):
+        assert cap_workers(num_cpus + 1, 2) == max(num_cpus // 2, 1)
+        assert cap_workers(num_cpus + 1, 10 * num_cpus) == 1
+    assert f"and there are {num_cpus} CPUs for 2 processes: using" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("count", "local_rank", "index"),
+    [(4, 3, 3), (8, 0, 0), (1, 3, 0)],  # the last: its launcher shows each process its own GPU alone
+)
+def test_each_process_has_its_own_gpu(monkeypatch, count, local_rank, index):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    group = Group(4 + local_rank, 8, local_rank, 4)
+    assert choose_device("auto", 4, group) == choose_device("cuda", 4, group) == torch.device("cuda", index)
+    assert choose_device("cpu", 4, group) == torch.device("cpu")
+
+
+def test_more_processes_than_gpus(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(RunError) as caught:
+        choose_device("cuda", 8, Group(2, 4, 2, 4))
+    assert str(caught.value) == (
+        "this is process 3 of 4 on this node, and PyTorch sees 2 GPUs: start one process for each, or set "
+        "DEVICE cpu"
     )
