@@ -15,8 +15,8 @@ from mvit_video.finetuning.features import Features
 from mvit_video.finetuning.logistic import Linear, fit_logistic, zeros
 
 # Strongest first: each fit starts where the one before it ended.
-PENALTIES = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
-PENALTY = 0.1  # where there are no videos to choose by
+PENALTIES = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001)
+PENALTY = 0.03  # where there are no videos to choose by
 _SMALL = 1 << 26  # numbers; more are not worth their memory in double precision
 _FLAT = 1e-6  # of the widest spread: a feature that does not change
 
@@ -40,11 +40,6 @@ class Candidate:
     loss: float
     val_top1: float | None = None
     val_loss: float | None = None
-
-    @property
-    def rank(self) -> tuple[float, float]:
-        """Less is better: more val videos right, then likelier labels."""
-        return -(self.val_top1 or 0.0), self.val_loss or 0.0
 
 
 def train_head(
@@ -71,7 +66,8 @@ def train_head(
         on_pass: Called with the passes done for all strengths; may raise.
 
     Returns:
-        The candidates, the best one first.
+        The candidates; the one first under which the labels of the val videos are likeliest, which tells more
+        than how many of a few are right.
     """
     x_RC = train.features.flatten(0, 1)
     labels_R = train.labels.repeat_interleave(train.features.shape[1])
@@ -95,7 +91,7 @@ def train_head(
         plain = _unstandardised(linear, mean_C, std_C)
         top1, loss = (None, None) if val is None or not val.paths else score(plain, val, method)
         candidates.append(Candidate(plain, penalty, passes, fit.loss, top1, loss))
-    return sorted(candidates, key=lambda candidate: candidate.rank)
+    return sorted(candidates, key=lambda candidate: candidate.val_loss or 0.0)
 
 
 def score(linear: Linear, videos: Features, method: EnsembleMethod) -> tuple[float, float]:

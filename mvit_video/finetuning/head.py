@@ -24,7 +24,7 @@ from mvit_video.finetuning.features import Features, compute_features
 from mvit_video.finetuning.fitting import PENALTIES, PENALTY, Candidate, train_head
 from mvit_video.models import MViT
 
-_VIEWS = 1000  # of all videos to learn from, which a CPU computes in minutes
+_VIEWS = 500  # of all videos to learn from, which a CPU computes in minutes
 
 _logger = logging.getLogger("mvit_video.finetuning")
 
@@ -157,7 +157,7 @@ def _train(
     if "weight_decay" in solver.model_fields_set:
         penalties = (solver.weight_decay,)
     total = len(penalties) * solver.max_epoch
-    with counting("training the head", total) as progress, RunLog(output_dir) as log:
+    with counting("training the head", total) as progress, RunLog(output_dir, tensorboard=False) as log:
 
         def on_pass(done: int) -> None:
             progress(done)
