@@ -53,7 +53,18 @@ def test_the_console_script_runs_in_an_empty_folder(tmp_path):
 def test_help_of_every_verb_has_an_example(capsys):
     assert main(["--help"]) == 0
     text = capsys.readouterr().out
-    verbs = ("train", "test", "run", "predict", "models", "convert", "export", "submit", "status", "benchmark")
+    verbs = (
+        "train",
+        "test",
+        "run",
+        "predict",
+        "models",
+        "convert",
+        "export",
+        "benchmark",
+        "submit",
+        "status",
+    )
     for verb in verbs:
         assert f"\n    {verb}" in text
         assert main([verb, "--help"]) == 0
