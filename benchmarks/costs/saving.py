@@ -14,7 +14,7 @@ import torch
 from comparing import show
 from measuring import as_text, table_head, table_row, take_turns
 
-from costs.setups import Setup, spread
+from costs.setups import Setup, digits, spread
 from mvit_video.engine.checkpoints.files import list_checkpoints, read_resumable
 from mvit_video.engine.optimising.weight_average import WeightAverage
 from mvit_video.engine.processes.group import ALONE
@@ -93,8 +93,8 @@ def _measure(setup: Setup, model: str, rounds: int) -> list[str]:
     shutil.rmtree(output)
     return [
         model,
-        f"{plain / 1e6:.0f}",
-        f"{(plain + more) / 1e6:.0f}",
+        digits(plain / 1e6),
+        digits((plain + more) / 1e6),
         spread(own.seconds),
         f"{own.median / (60 * MINUTES):.2%}",
         spread(times["torch.save"].seconds),

@@ -91,8 +91,9 @@ def spread(values: Sequence[float]) -> str:
     """The median, the least and the largest of several figures, to three digits."""
     ordered = sorted(values)
     middle = (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
-    return f"{_digits(middle)} ({_digits(ordered[0])}-{_digits(ordered[-1])})"
+    return f"{digits(middle)} ({digits(ordered[0])}-{digits(ordered[-1])})"
 
 
-def _digits(value: float) -> str:
+def digits(value: float) -> str:
+    """Three digits, or all before the point."""
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"

@@ -132,7 +132,7 @@ def test_every_part_runs_whole_with_a_tiny_model(setup, tmp_path):
     assert [row[2] for row in rows["Two processes"]] == ["ddp", "fsdp"]
     assert all(re.fullmatch(FIGURE, row[5]) for row in rows["Two processes"])
     ((_, plain, averaged, *figures),) = rows["Checkpoints"]
-    assert 0 < float(plain) < float(averaged) < 1.5 * float(plain)
+    assert 0 < float(plain) < float(averaged) < 1.6 * float(plain)
     assert all(float(figure.split()[0].rstrip("%")) > 0 for figure in figures)
     ((_, _, new, resumed, ratio, lost, steps),) = rows["Going on after kill -9"]
     assert float(new.split()[0]) * float(ratio.split()[0]) == pytest.approx(
