@@ -59,8 +59,8 @@ def test_preempted_by_a_job_of_higher_priority(start, alone):
 def test_time_limit(start, alone):
     """A limit of one minute: Slurm signals 10 to 40 s before it, and the run stands still until then.
 
-    Where starting takes longer it is signalled sooner as well, and there is another sitting. Once it has been
-    seen to come back it may take its time.
+    Where starting takes longer there are sittings that come to nothing before. Once the run has been seen to
+    come back it may take its time.
     """
     job = start(hold=1, flags=("--time", 1, "--signal", 10))
     job.held()
@@ -70,9 +70,7 @@ def test_time_limit(start, alone):
     job.started_again(restarts + 1)
     slurm("scontrol", "update", f"jobid={job.number}", "timelimit=60")
     assert_nothing_shows(job, alone)
-    assert resumed_from(job)[restarts + 1] in ((0, 2), (0, 3))
-    saved = [event["saved"] for event in job.events("stopped")]
-    assert [event["saved"] for event in job.events("started")] == [None, *saved]
+    assert resumed_from(job)[-1] in ((0, 2), (0, 3))
 
 
 def test_requeued_by_hand(start, alone):
