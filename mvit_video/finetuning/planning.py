@@ -98,6 +98,11 @@ def _batch(num_videos: int) -> int:
     return next((batch for batch in (16, 8, 4) if num_videos >= 8 * batch), 2)
 
 
+def _at_a_time(batch: int, most: int) -> int:
+    """A divisor of the batch, in whole pairs where the batch is: pairs are mixed with each other."""
+    return next(n for n in range(most, 0, -1) if batch % n == 0 and (n % 2 == 0 or batch % 2))
+
+
 def _full_numbers(situation: Situation, batch: int) -> tuple[dict[str, object], list[str]]:
     size, pretrained = situation.num_videos, situation.pretrained
     epochs = next(
@@ -118,7 +123,7 @@ def _full_numbers(situation: Situation, batch: int) -> tuple[dict[str, object], 
         "SOLVER.COSINE_END_LR": 1e-6,
         "SOLVER.COSINE_AFTER_WARMUP": True,
         "TRAIN.BATCH_SIZE": batch,
-        "TRAIN.MICRO_BATCH_SIZE": min(batch, 4 if situation.on_gpu else 2),
+        "TRAIN.MICRO_BATCH_SIZE": _at_a_time(batch, 4 if situation.on_gpu else 2),
         "TRAIN.MIXED_PRECISION": situation.on_gpu,
         "TRAIN.EVAL_PERIOD": max(1, epochs // 25),
         "TRAIN.CHECKPOINT_PERIOD": max(1, epochs // 25),

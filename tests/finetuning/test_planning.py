@@ -107,6 +107,15 @@ def test_keys_that_flags_stand_for(key):
         config_of(FULL, key, "1")
 
 
+@pytest.mark.parametrize("batch", [2, 4, 5, 6, 9, 10, 16])
+@pytest.mark.parametrize("on_gpu", [False, True])
+def test_any_batch_is_cut_evenly(batch, on_gpu):
+    config = config_of(
+        replace(FULL, num_videos=100, batch=batch, on_gpu=on_gpu), "TRAIN.BATCH_SIZE", str(batch)
+    )
+    assert resolve_batch(config, 1).global_batch == batch
+
+
 def test_an_unknown_key_is_named():
     with pytest.raises(ValueError, match=r"unknown key SOLVER.MAX_EPOCHS; did you mean SOLVER.MAX_EPOCH"):
         config_of(FULL, "SOLVER.MAX_EPOCHS", "1")
