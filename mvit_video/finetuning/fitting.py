@@ -74,7 +74,7 @@ def train_head(
     x_RC = x_RC.double() if x_RC.numel() <= _SMALL else x_RC
     mean_C, std_C = x_RC.mean(dim=0), x_RC.std(dim=0, correction=0)
     std_C = torch.where(std_C > _FLAT * std_C.max(), std_C, torch.ones_like(std_C))
-    x_RC = (x_RC - mean_C) / std_C
+    x_RC = x_RC.sub(mean_C).div_(std_C)
     linear = zeros(num_classes, x_RC.shape[1], x_RC.dtype)
     candidates, passes = [], 0
     for number, penalty in enumerate(penalties):
