@@ -25,8 +25,8 @@ class RunLog:
     """Writes rows of numbers; a resumed run continues the files as if it had never stopped.
 
     Every row has ``kind`` ("train", "val", "videos" or "head"), ``step`` (optimiser steps completed) and
-    ``epoch`` (epochs completed, fractional). Rows after ``resume_step`` were written by a sitting whose work is
-    done again, so they are dropped, as is a last line that was cut off.
+    ``epoch`` (epochs completed, fractional). Rows after ``resume_step`` were written by a sitting whose
+    work is done again, so they are dropped, as is a last line that was cut off.
 
     Args:
         output_dir: ``train.jsonl`` and ``tensorboard/`` lie here.
