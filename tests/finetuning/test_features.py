@@ -179,6 +179,14 @@ def test_every_weight_but_the_heads_counts(config):
     assert describe_backbone(model, "fp32") != describe_backbone(model, "bf16")
 
 
+@pytest.mark.slow
+def test_workers_change_nothing(tmp_path, videos, config):
+    helped = tiny_config(tmp_path, "DATA_LOADER.NUM_WORKERS", "1", videos=videos)
+    one, other = compute(config, tmp_path / "none"), compute(helped, tmp_path / "one")
+    assert torch.equal(one.features, other.features)
+    assert lines(tmp_path / "none") == lines(tmp_path / "one")
+
+
 def test_a_video_that_is_listed_twice(tmp_path, config, videos):
     path = tmp_path / "twice.csv"
     path.write_text((videos / "list.csv").read_text() * 2)
