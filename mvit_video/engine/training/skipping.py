@@ -1,4 +1,4 @@
-"""Steps whose loss is no number: left out, counted, and their batches noted; too many end the run."""
+"""Steps whose loss or gradients are no numbers: left out, counted, and noted; too many end the run."""
 
 import logging
 import math
@@ -86,9 +86,8 @@ def skip_step(state: TrainState, plan: TrainPlan, record: StepRecord, group: Gro
         rest = f"its batch is noted in {path}"
     except (OSError, RuntimeError) as error:
         rest = f"its batch could not be noted in {path} ({error})"
-    where = (
-        f"the loss is no number at step {state.step} (epoch {state.epoch}, learning rate {learning_rate:.3g})"
-    )
+    what = "the gradients are" if math.isfinite(record.own_loss) else "the loss is"
+    where = f"{what} no number at step {state.step} (epoch {state.epoch}, learning rate {learning_rate:.3g})"
     if state.skipped <= plan.skipped_limit:
         _logger.warning(
             "%s: step skipped, %d of at most %d; %s", where, state.skipped, plan.skipped_limit, rest

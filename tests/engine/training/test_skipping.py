@@ -70,6 +70,26 @@ def test_a_skipped_step_leaves_weights_and_optimiser_alone(tmp_path, videos, mon
         _same_state(other["optimizer_state"]["state"][index], state)
 
 
+def test_a_step_whose_gradients_alone_are_no_numbers_is_left_out_too(tmp_path, videos, monkeypatch, caplog):
+    calls = []
+    forward = MViT.forward
+
+    def spoiling(self, clips):
+        calls.append(None)
+        logits = forward(self, clips)
+        if len(calls) == 3:
+            logits.register_hook(lambda gradient: gradient * math.inf)
+        return logits
+
+    monkeypatch.setattr(MViT, "forward", spoiling)
+    result = train(tiny_config(tmp_path, "SOLVER.CLIP_GRAD_L2NORM", 1.0, videos=videos))
+    rows = [row for row in result.rows if row["kind"] == "train"]
+    assert [row["skipped"] for row in rows] == [0, 0, 1, 1, 1, 1]
+    assert "the gradients are no number at step 2 (epoch 1, " in caplog.text
+    weights = read_resumable(result.checkpoint)["model_state"]
+    assert all(bool(tensor.isfinite().all()) for tensor in weights.values())
+
+
 def test_too_many_skipped_steps_stop_the_run_and_a_resumed_one_counts_on(tmp_path, videos, monkeypatch):
     words = ("TRAIN.SKIPPED_STEPS_LIMIT", 1, "TRAIN.CHECKPOINT_MINUTES", 1e-9)
     _spoil_clips(monkeypatch, {1, 4})
