@@ -133,9 +133,17 @@ def load_optimiser_state(
 ) -> None:
     """Load what :func:`full_optimiser_state` gave, in all processes, whatever their number was then.
 
+    What the optimiser was built with (weight decay, betas, ...) stays: a run may go on with other values.
+
     Raises:
         ValueError: it does not fit the optimiser.
     """
+    saved = state["param_groups"]
+    own_groups = [
+        {name: value for name, value in group.items() if name != "params"} for group in optimiser.param_groups
+    ]
+    if any(("betas" in one) != ("betas" in other) for one, other in zip(saved, own_groups, strict=False)):
+        raise ValueError("the state is one of another kind of optimiser")  # torch would find out in a step
     parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     values = {
         index: {
@@ -146,6 +154,8 @@ def load_optimiser_state(
         if index < len(parameters)
     }
     optimiser.load_state_dict({**state, "state": values})
+    for group, own_values in zip(optimiser.param_groups, own_groups, strict=True):
+        group.update(own_values)
 
 
 def _like(tensor: Tensor, model: Tensor | None) -> Tensor:

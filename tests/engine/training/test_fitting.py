@@ -153,11 +153,25 @@ def test_other_values_on_resume_are_named(tmp_path, whole, videos, caplog):
     assert "TEST.BATCH_SIZE" not in line
 
 
+def test_the_optimiser_goes_on_with_the_values_of_now(tmp_path, whole, videos):
+    words = ("SOLVER.WEIGHT_DECAY", 0.321, "SOLVER.BETAS", "[0.8, 0.95]")
+    end = read_resumable(train(_sitting(tmp_path, whole, 2, videos, *words)).checkpoint)
+    groups = {group["name"]: group for group in end["optimizer_state"]["param_groups"]}
+    assert (groups["decay"]["weight_decay"], groups["no_decay"]["weight_decay"]) == (0.321, 0.0)
+    assert [tuple(group["betas"]) for group in groups.values()] == [(0.8, 0.95)] * 2
+
+
 def test_another_model_on_resume_is_refused(tmp_path, whole, videos):
     config = _sitting(tmp_path, whole, 1, videos, "MVIT.EMBED_DIM", 32)
     with pytest.raises(
         RunError, match=r"00001.pyth: does not fit this configuration \(changed: MVIT.EMBED_DIM\)"
     ):
+        train(config)
+
+
+def test_another_kind_of_optimiser_on_resume_is_refused(tmp_path, whole, videos):
+    config = _sitting(tmp_path, whole, 1, videos, "SOLVER.OPTIMIZING_METHOD", "sgd")
+    with pytest.raises(RunError, match=r"does not fit this .*\(changed: SOLVER.OPTIMIZING_METHOD\)"):
         train(config)
 
 
