@@ -16,6 +16,7 @@ from torch import Tensor
 
 from mvit_video.data.checking.facts import FileState
 from mvit_video.finetuning.errors import FinetuneError
+from mvit_video.finetuning.whole_lines import cut_to_whole_lines
 from mvit_video.models import MViT
 
 _FORMAT = 1
@@ -75,8 +76,7 @@ class FeatureCache:
         """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with open(self.path, "ab+") as file:
-                file.truncate(_end_of_last_line(file.tell(), self.path))
+            cut_to_whole_lines(self.path)
         except OSError as error:
             raise self._unwritable(error) from error
 
@@ -101,17 +101,3 @@ def describe_backbone(model: MViT, *conditions: object) -> str:
             digest.update(name.encode())
             digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return digest.hexdigest()[:16]
-
-
-def _end_of_last_line(size: int, path: Path) -> int:
-    """How many bytes of a file are whole lines."""
-    step = 1 << 16
-    with open(path, "rb") as file:
-        while size > 0:
-            start = max(0, size - step)
-            file.seek(start)
-            found = file.read(size - start).rfind(b"\n")
-            if found >= 0:
-                return start + found + 1
-            size = start
-    return 0

@@ -25,6 +25,7 @@ from torch import Tensor
 from mvit_video.data import Decoding, TestVideos, VideoList, VideoRecord, ViewPlan, test_loader
 from mvit_video.data.checking.facts import file_state
 from mvit_video.engine.records.display import counting
+from mvit_video.finetuning.whole_lines import cut_to_whole_lines
 
 _FORMAT = 1
 _PLAN = ViewPlan(
@@ -69,6 +70,8 @@ def take_fingerprints(
 ) -> list[Fingerprint]:
     """The fingerprint of each video, in order; those known from before are not taken again.
 
+    What cannot be read is tried again by the next call: a slow disk or a crashed worker passes.
+
     Args:
         videos: Any.
         cache: A file of known fingerprints, which grows as they are taken; made if it is not there.
@@ -79,15 +82,17 @@ def take_fingerprints(
     known = _read(cache)
     missing = [record for record in videos if known.get(record.path, (None,))[0] != _state(record.path)]
     if missing:
+        cut_to_whole_lines(cache)
         with (
             counting("looking for copies", len(missing)) as progress,
-            open(cache, "a", encoding="utf-8") as file,
+            open(cache, "a", buffering=1, encoding="utf-8") as file,
         ):
             taken = _take(missing, decoding, num_workers, timeout_seconds)
             for number, fingerprint in enumerate(taken, 1):
                 state = _state(fingerprint.path)
                 known[fingerprint.path] = (state, fingerprint)
-                file.write(json.dumps(_packed(fingerprint, state)) + "\n")
+                if row := _packed(fingerprint, state):
+                    file.write(json.dumps(row) + "\n")
                 progress(number)
     return [known[record.path][1] for record in videos]
 
@@ -123,28 +128,29 @@ def _state(path: str) -> tuple[int, int]:
     return state.size, state.mtime_ns
 
 
-def _packed(fingerprint: Fingerprint, state: tuple[int, int]) -> dict[str, Any]:
-    row = {"format": _FORMAT, "path": fingerprint.path, "size": state[0], "mtime_ns": state[1]}
+def _packed(fingerprint: Fingerprint, state: tuple[int, int]) -> dict[str, Any] | None:
+    """What is kept of it; None: nothing, as it could not be read."""
     if fingerprint.marks is None or fingerprint.mirrored is None:
-        return {**row, "error": fingerprint.error}
-    return {**row, "marks": _text(fingerprint.marks), "mirrored": _text(fingerprint.mirrored)}
+        return None
+    return {
+        "format": _FORMAT,
+        "path": fingerprint.path,
+        "size": state[0],
+        "mtime_ns": state[1],
+        "marks": _text(fingerprint.marks),
+        "mirrored": _text(fingerprint.mirrored),
+    }
 
 
 def _read(cache: Path) -> dict[str, tuple[tuple[int, int], Fingerprint]]:
-    """By path: of which state of the file, and the fingerprint; lines that were cut off are passed over."""
+    """By path: of which state of the file, and the fingerprint; lines without one are passed over."""
     known = {}
     for line in cache.read_text(encoding="utf-8").splitlines() if os.path.exists(cache) else ():
         try:
             row = json.loads(line)
             if row["format"] != _FORMAT:
                 continue
-            read = "error" not in row
-            found = Fingerprint(
-                row["path"],
-                _marks(row["marks"]) if read else None,
-                _marks(row["mirrored"]) if read else None,
-                row.get("error", ""),
-            )
+            found = Fingerprint(row["path"], _marks(row["marks"]), _marks(row["mirrored"]))
             known[found.path] = ((row["size"], row["mtime_ns"]), found)
         except (ValueError, KeyError, TypeError):
             continue

@@ -1,6 +1,8 @@
 """Copies are found again: encoded anew, smaller, mirrored; other videos are not."""
 
 import json
+import os
+from pathlib import Path
 
 import av
 import numpy as np
@@ -105,6 +107,32 @@ def test_a_video_that_cannot_be_read_says_why(scenes, tmp_path):
         assert "bad.mp4" in bad.error
         assert "gone.mp4" in gone.error
     assert find_pairs([bad, gone], [good]) == []
+
+
+def test_a_read_error_that_passes_is_forgotten(scenes, tmp_path):
+    _, learned = scenes
+    path = tmp_path / "there.mp4"
+    content = Path(learned[0].path).read_bytes()
+    record, seconds = VideoRecord(str(path)), (1_700_000_000, 1_700_000_000)
+    path.write_bytes(bytes(len(content)))  # a disk that gives nothing but zeros, for now
+    os.utime(path, seconds)
+    (bad,) = look([record], tmp_path)
+    assert "there.mp4" in bad.error
+    path.write_bytes(content)  # of the same size and date
+    os.utime(path, seconds)
+    (good,) = look([record], tmp_path)
+    assert good.error == ""
+    assert np.array_equal(good.marks, look([learned[0]], tmp_path)[0].marks)
+
+
+def test_a_line_that_was_cut_off_spoils_no_other(scenes, tmp_path):
+    _, learned = scenes
+    cache = tmp_path / "fingerprints.jsonl"
+    look(learned[:2], tmp_path)
+    cache.write_bytes(cache.read_bytes()[:-30])  # killed while it wrote the second
+    look(learned[:3], tmp_path)
+    paths = [json.loads(line)["path"] for line in cache.read_text().splitlines()]
+    assert paths == [record.path for record in learned[:3]]
 
 
 @pytest.mark.slow
