@@ -15,6 +15,7 @@ zip file as ``torch.save`` writes it, with a CRC-32 of every tensor in it, and h
 - ``random_states``, ``class_names`` (or None), ``cfg`` (the configuration as YAML).
 """
 
+import errno
 import logging
 import os
 import pickle
@@ -39,10 +40,9 @@ FORMAT = 2
 _logger = logging.getLogger("mvit_video.engine")
 _KEYS = frozenset({"model_state", "optimizer_state", "scaler_state", "epoch", "step", "random_states", "cfg"})
 # What a truncated or damaged file raises in zipfile or torch.load.
-_UNREADABLE = (
+_DAMAGED = (
     RuntimeError,
     EOFError,
-    OSError,
     ValueError,
     KeyError,
     pickle.UnpicklingError,
@@ -124,13 +124,21 @@ def read_resumable(path: Path, *, verify: bool = True) -> dict[str, Any]:
         verify: whether to compare every tensor with its checksum first, which reads the file once more.
 
     Raises:
-        RunError: the file is damaged, or was written by something else.
+        DamagedCheckpointError: the file is truncated or damaged.
+        RunError: the disk does not give it, or it was written by something else.
     """
     try:
         if verify:
             _verify(path)
         contents = torch.load(path, map_location="cpu", weights_only=True)
-    except _UNREADABLE as error:
+    except OSError as error:
+        if error.errno in (None, errno.EINVAL):  # places that damage makes up are sought in vain
+            raise DamagedCheckpointError(f"{path}: cannot be read ({_first_line(error)})") from error
+        raise RunError(
+            f"{path}: cannot be read ({error.strerror or _first_line(error)}), which need not be the file's "
+            "fault: check the disk and the permissions, and start again; nothing was changed"
+        ) from error
+    except _DAMAGED as error:
         raise DamagedCheckpointError(f"{path}: cannot be read ({_first_line(error)})") from error
     if not isinstance(contents, dict) or not contents.keys() >= _KEYS or "format" not in contents:
         raise RunError(
@@ -158,16 +166,22 @@ class DamagedCheckpointError(RunError):
 
 
 def last_resumable(output_dir: str | Path) -> tuple[Path, dict[str, Any]] | None:
-    """The newest checkpoint that can be read; damaged ones are passed over with a warning.
+    """The newest checkpoint that is not damaged, with a warning for each that is; None where there are none.
 
     Raises:
-        RunError: the newest readable file is not a state of a run of ours.
+        RunError: that file is not a state of a run of ours, the disk does not give it, or all are damaged.
     """
-    for path in list_checkpoints(output_dir):
+    found = list_checkpoints(output_dir)
+    for path in found:
         try:
             return path, read_resumable(path)
         except DamagedCheckpointError as error:
             _logger.warning("%s; trying the checkpoint before it", error)
+    if found:
+        raise RunError(
+            f"{found[0].parent}: none of the {len(found)} checkpoints can be read, and a new run would write "
+            "over them: move them away, or choose another OUTPUT_DIR"
+        )
     return None
 
 

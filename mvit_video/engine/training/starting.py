@@ -8,7 +8,7 @@ from mvit_video.api import load_weights
 from mvit_video.config import Config
 from mvit_video.engine.checkpoints import files as checkpoints
 from mvit_video.engine.checkpoints.changes import changed_keys
-from mvit_video.engine.checkpoints.keeping import remove_leftovers
+from mvit_video.engine.checkpoints.keeping import best_path, remove_leftovers
 from mvit_video.engine.device import grad_scaler
 from mvit_video.engine.errors import RunError
 from mvit_video.engine.inputs import start_weights
@@ -35,11 +35,13 @@ def find_resumable(config: Config, group: Group = ALONE) -> tuple[Path, dict[str
     The first process chooses for all. What killed runs have left half-written is removed.
 
     Raises:
-        RunError: OUTPUT_DIR holds another run's checkpoints, and AUTO_RESUME is off.
+        RunError: OUTPUT_DIR holds another run's checkpoints, and AUTO_RESUME is off; or none of them can be
+            read; or only the best is left.
     """
     found = None
     if group.is_main:
-        existing = checkpoints.list_checkpoints(config.output_dir)
+        best = best_path(config.output_dir)
+        existing = checkpoints.list_checkpoints(config.output_dir) or [best] * best.exists()
         if existing and not config.train.auto_resume:
             raise RunError(
                 f"{existing[0]}: OUTPUT_DIR holds checkpoints of an earlier run and TRAIN.AUTO_RESUME is "
@@ -48,7 +50,11 @@ def find_resumable(config: Config, group: Group = ALONE) -> tuple[Path, dict[str
         remove_leftovers(config.output_dir)
         found = checkpoints.last_resumable(config.output_dir)
         if found is None and existing:
-            _logger.warning("no checkpoint in %s can be read: training starts at epoch 0", config.output_dir)
+            raise RunError(
+                f"{best}: is the only checkpoint there, and a new run would write over it: to go on from it "
+                f"rename it as {checkpoints.checkpoint_path('', 10).name} with the epochs it is of; "
+                "otherwise move it away, or choose another OUTPUT_DIR"
+            )
     path = group.broadcast(None if found is None else found[0])
     if path is None or found is not None:
         return found

@@ -65,6 +65,22 @@ def test_a_truncated_newest_is_passed_over_with_a_warning(tmp_path, caplog, keep
     assert "trying the checkpoint before it" in caplog.text
 
 
+def test_what_the_disk_does_not_give_is_no_damage(tmp_path):
+    save_checkpoint(checkpoint_path(tmp_path, 1), _contents(1))
+    newest = checkpoint_path(tmp_path, 2)
+    newest.mkdir()  # reading it is an OSError, for root too
+    with pytest.raises(RunError, match=r"00002.pyth: cannot be read \(Is a directory\), .* check the disk"):
+        last_resumable(tmp_path)
+
+
+def test_damaged_ones_alone_are_no_new_run(tmp_path):
+    for epoch in (1, 2):
+        save_checkpoint(checkpoint_path(tmp_path, epoch), _contents(epoch))
+        os.truncate(checkpoint_path(tmp_path, epoch), 50)
+    with pytest.raises(RunError, match=r"checkpoints: none of the 2 checkpoints can be read, .* move them"):
+        last_resumable(tmp_path)
+
+
 def test_no_changed_bit_gets_through(tmp_path):
     """Wherever in the file one is changed, reading fails or gives what was written."""
     path = checkpoint_path(tmp_path, 1)

@@ -15,6 +15,7 @@ from kit.tiny_runs import tiny_config, write_videos
 from mvit_video.data import ViewPlan
 from mvit_video.engine import RunError, Stopped, train
 from mvit_video.engine.checkpoints.files import checkpoint_path, list_checkpoints, read_resumable
+from mvit_video.engine.checkpoints.keeping import best_path
 from mvit_video.engine.inputs import read_split
 from mvit_video.engine.records.logs import read_rows
 from mvit_video.engine.training.preparation import prepare_training
@@ -118,12 +119,24 @@ def test_a_truncated_newest_checkpoint_costs_its_epochs_only(tmp_path, whole, vi
     assert _losses(resumed.rows) == _losses(whole[1].rows)
 
 
-def test_only_damaged_checkpoints_start_anew_and_say_so(tmp_path, whole, videos, caplog):
+def test_only_damaged_checkpoints_stop_the_run_and_stay(tmp_path, whole, videos):
     config = _sitting(tmp_path, whole, 1, videos, "SOLVER.MAX_EPOCH", 1)
-    os.truncate(checkpoint_path(tmp_path / "out", 1), 1000)
-    resumed = train(config)
-    assert "no checkpoint in" in caplog.text
-    assert resumed.steps == 2
+    path = checkpoint_path(tmp_path / "out", 1)
+    os.truncate(path, 1000)
+    with pytest.raises(
+        RunError, match=r"out/checkpoints: none of the 1 checkpoints can be read, .*OUTPUT_DIR"
+    ):
+        train(config)
+    assert path.stat().st_size == 1000
+
+
+def test_a_best_checkpoint_alone_is_not_written_over(tmp_path, whole, videos):
+    config = _sitting(tmp_path, whole, 1, videos, "SOLVER.MAX_EPOCH", 1)
+    best = checkpoint_path(tmp_path / "out", 1).rename(best_path(tmp_path / "out"))
+    before = best.read_bytes()
+    with pytest.raises(RunError, match=r"checkpoint_best.pyth: is the only checkpoint there, .*OUTPUT_DIR"):
+        train(config)
+    assert best.read_bytes() == before
 
 
 def test_an_evaluation_that_was_cut_off_is_made_up_for(tmp_path, whole, videos):
