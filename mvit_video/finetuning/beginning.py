@@ -92,6 +92,7 @@ def decide(request: Request, *, look: bool) -> Decision:
     fetch(choice)
     prints = _look(given, request, rough) if look else {}
     given = _readable(given, prints)
+    _check_any_left(given, request)
     check_sizes(given.videos, held_out_given=request.val is not None or request.test is not None)
     parts, sources, num_copies = _split(given, request, rough.rng_seed)
     pairs = _pairs(parts, prints)
@@ -246,6 +247,20 @@ def _readable(given: Given, prints: dict[str, Fingerprint]) -> Given:
             f"or remove them"
         )
     return Given(lists[0], lists[1], lists[2], unreadable)
+
+
+def _check_any_left(given: Given, request: Request) -> None:
+    """There are videos to learn from, and those that were given to measure with are not all unreadable."""
+    if not len(given.videos):
+        raise FinetuneError(
+            f"{request.videos}: nothing is left to learn from, as all of its videos are in --val or --test "
+            "too: give others there"
+        )
+    for option, videos in (("--val", given.val), ("--test", given.test)):
+        if videos is not None and not len(videos):
+            raise FinetuneError(
+                f"{option} {videos.source}: none of its videos can be read: mend it or leave it out"
+            )
 
 
 def _split(given: Given, request: Request, seed: int) -> tuple[Split, Sources | None, int]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mvit_video.data import VideoList
+from mvit_video.finetuning.errors import FinetuneError
 from mvit_video.finetuning.gathering import describe
 from mvit_video.finetuning.sources import Sources
 
@@ -46,13 +47,16 @@ def split(videos: VideoList, sources: Sources, seed: int) -> Split:
         videos: With labels and class names.
         sources: Of each video.
         seed: Of the draw.
+
+    Raises:
+        FinetuneError: Nothing can be held out.
     """
     labels = [record.label or 0 for record in videos]
     share = 0.1 if len(videos) >= _LARGE else 0.15
     is_shared = not _has_enough(labels, sources.keys, share)
     shares = (0.2,) if is_shared else (share, share)
     parts = part_by_source(labels, sources.keys, shares, seed)
-    train, test = _take(videos, parts, 0), _take(videos, parts, 1)
+    train, test = _take(videos, parts, 0), _held_out(videos, parts, sources)
     val = test if is_shared else _take(videos, parts, 2)
     words = f"{100 * shares[0]:.0f} % of each class to measure with" + (
         ", which also choose the best weights"
@@ -73,6 +77,9 @@ def split_given(
         test: What the user gave to measure with; None: ``val`` measures too, halved where there are enough.
         sources: Of the list that is to be parted: ``videos`` without ``val``, else ``val``.
         seed: Of the draw.
+
+    Raises:
+        FinetuneError: There is no ``val``, and nothing of ``videos`` can be held out.
     """
     if val is not None and test is not None:
         both = {record.path for record in val} & {record.path for record in test}
@@ -86,7 +93,7 @@ def split_given(
         labels = [record.label or 0 for record in videos]
         parts = part_by_source(labels, sources.keys, (0.15,), seed)
         words = "measured with --test; 15 % of each class of the others choose the best weights"
-        return Split(_take(videos, parts, 0), _take(videos, parts, 1), test, False, words)
+        return Split(_take(videos, parts, 0), _held_out(videos, parts, sources), test, False, words)
     labels = [record.label or 0 for record in val]
     if not _has_enough(labels, sources.keys, 0.5):
         return Split(
@@ -183,6 +190,23 @@ def _has_enough(labels: Sequence[int], keys: Sequence[str], share: float) -> boo
 def _take(videos: VideoList, parts: Sequence[int], part: int) -> VideoList:
     records = [record for record, number in zip(videos, parts, strict=True) if number == part]
     return VideoList(records, videos.class_names, videos.source)
+
+
+def _held_out(videos: VideoList, parts: Sequence[int], sources: Sources) -> VideoList:
+    """The first part that is held out.
+
+    Raises:
+        FinetuneError: Nothing is in it.
+    """
+    taken = _take(videos, parts, 1)
+    if not len(taken):
+        raise FinetuneError(
+            f"{videos.source}: nothing can be held out: its {len(videos)} videos come of {sources.count} "
+            f"source{'s' if sources.count > 1 else ''}, told by {sources.pattern}, and each class keeps one to learn from: add videos, give "
+            "those to choose and measure with as --val, or say with --group-by what a source is (none: each "
+            "video)"
+        )
+    return taken
 
 
 def _warnings(

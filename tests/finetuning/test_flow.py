@@ -206,6 +206,18 @@ def test_a_class_that_cannot_be_read(tmp_path, clips):
         flow.finetune(asked(tmp_path, tmp_path / "clips"))
 
 
+def test_nothing_is_left_to_learn_from_or_to_measure_with(tmp_path, clips):
+    with pytest.raises(
+        FinetuneError, match="nothing is left to learn from, as all of its videos are in --val"
+    ):
+        flow.finetune(asked(tmp_path, clips, val=str(clips)))
+    shutil.copytree(clips, tmp_path / "val")
+    for path in (tmp_path / "val").rglob("*.mp4"):
+        path.write_bytes(b"no video")
+    with pytest.raises(FinetuneError, match=r"--val .*val: none of its videos can be read: mend it"):
+        flow.finetune(asked(tmp_path, clips, val=str(tmp_path / "val")))
+
+
 def test_somebody_elses_folder_is_left_alone(tmp_path, clips):
     (tmp_path / "out/checkpoints").mkdir(parents=True)
     (tmp_path / "out/checkpoints/checkpoint_epoch_00001.pyth").write_bytes(b"precious")

@@ -3,10 +3,12 @@
 import random
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mvit_video.data import VideoList
+from mvit_video.finetuning.errors import FinetuneError
 from mvit_video.finetuning.sources import find_sources
 from mvit_video.finetuning.splitting import part_by_source, split, split_given
 
@@ -123,6 +125,19 @@ def test_few_sources_are_warned_of():
     files += [f"/t/many/v_many_g{n:02d}_c01.mp4" for n in range(8)]
     videos = VideoList.from_columns(files, [0] * 8 + [1] * 8, class_names=names, source="x")
     assert made(videos).warnings == ("classes of few sources, whose accuracy says little: few (2)",)
+
+
+def test_where_nothing_can_be_held_out_it_is_said():
+    videos = listing(2, 1, 3)  # of each class one source
+    sources = find_sources(videos, r"class\d+")
+    message = (
+        r"nothing can be held out: its 6 videos come of 2 sources, told by --group-by.*: add videos, .*--val"
+    )
+    with pytest.raises(FinetuneError, match=message):
+        split(videos, sources, 0)
+    single, test = listing(3, 1, 1), listing(3, 2, 1, "/test")
+    with pytest.raises(FinetuneError, match=r"its 3 videos come of 3 sources.*or say with --group-by"):
+        split_given(single, None, test, find_sources(single), 0)
 
 
 def test_lists_that_are_given():
