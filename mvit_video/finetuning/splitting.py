@@ -200,11 +200,12 @@ def _held_out(videos: VideoList, parts: Sequence[int], sources: Sources) -> Vide
     """
     taken = _take(videos, parts, 1)
     if not len(taken):
+        plural = "s" if sources.count > 1 else ""
         raise FinetuneError(
             f"{videos.source}: nothing can be held out: its {len(videos)} videos come of {sources.count} "
-            f"source{'s' if sources.count > 1 else ''}, told by {sources.pattern}, and each class keeps one to learn from: add videos, give "
-            "those to choose and measure with as --val, or say with --group-by what a source is (none: each "
-            "video)"
+            f"source{plural}, told by {sources.pattern}, and each class keeps one to learn from: add videos, "
+            "give those to choose and measure with as --val, or say with --group-by what a source is (none: "
+            "each video)"
         )
     return taken
 
