@@ -126,7 +126,7 @@ def set_learning_rate(optimiser: torch.optim.Optimizer, learning_rate: float) ->
 
 def clip_gradients(
     parameters: Iterable[Tensor], *, max_value: float | None, max_l2_norm: float | None
-) -> float | None:
+) -> float:
     """Clip unscaled gradients in place, by value and by their joint L2 norm, as far as given.
 
     Args:
@@ -135,12 +135,19 @@ def clip_gradients(
         max_l2_norm: largest joint norm: SOLVER.CLIP_GRAD_L2NORM. None or 0: no such limit.
 
     Returns:
-        The joint norm before clipping where it was computed, else None.
+        The joint norm before any clipping; no number where one of the gradients is none.
     """
+    parameters = list(parameters)
+    norm = _joint_norm(parameters)
     if max_value:
         nn.utils.clip_grad_value_(parameters, max_value)
     if max_l2_norm:
-        norm = nn.utils.clip_grad_norm_(parameters, max_l2_norm)
-        whole = getattr(norm, "full_tensor", None)  # of sharded gradients: each process has a part
-        return float(norm if whole is None else whole())
-    return None
+        nn.utils.clip_grads_with_norm_(
+            parameters, max_l2_norm, _joint_norm(parameters) if max_value else norm
+        )
+    whole = getattr(norm, "full_tensor", None)  # of sharded gradients: each process has a part
+    return float(norm if whole is None else whole())
+
+
+def _joint_norm(parameters: list[Tensor]) -> Tensor:
+    return nn.utils.get_total_norm([each.grad for each in parameters if each.grad is not None])

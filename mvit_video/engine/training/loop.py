@@ -71,7 +71,8 @@ def train_one_epoch(state: TrainState, around: Surroundings) -> VideoTroubles:
         def meet(loss: float, record: StepRecord = record) -> float:
             record.own_loss = loss
             right = None if record.right is None else int(record.right)
-            return around.boundary.meet(loss, troubles, right)
+            record.loss = around.boundary.meet(loss, troubles, right)
+            return record.loss
 
         passes = record.watch(islice(batches, plan.num_passes))
         loss, grad_norm = train_step(
@@ -79,8 +80,6 @@ def train_one_epoch(state: TrainState, around: Surroundings) -> VideoTroubles:
         )
         if not math.isfinite(loss):
             skip_step(state, plan, record, around.boundary.group, around.skipped_dir)
-        elif state.average is not None:
-            state.average.update()
         state.step += 1
         state.step_in_epoch += 1
         state.window.refuse_explosion(loss, plan.explosion_factor, state.step - 1)

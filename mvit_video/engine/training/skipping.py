@@ -26,11 +26,13 @@ class StepRecord:
     Attributes:
         batches: what there is to note of each pass.
         own_loss: this process's share of the loss.
+        loss: that of all processes.
         right: clips with the right class on top, of this process; None where labels are mixed.
     """
 
     batches: list[dict[str, Any]] = field(default_factory=list)
     own_loss: float = math.nan
+    loss: float = math.nan
     right: Tensor | None = None
 
     def watch(self, batches: Iterator[Batch]) -> Iterator[Batch]:
@@ -86,7 +88,7 @@ def skip_step(state: TrainState, plan: TrainPlan, record: StepRecord, group: Gro
         rest = f"its batch is noted in {path}"
     except (OSError, RuntimeError) as error:
         rest = f"its batch could not be noted in {path} ({error})"
-    what = "the gradients are" if math.isfinite(record.own_loss) else "the loss is"
+    what = "the gradients are" if math.isfinite(record.loss) else "the loss is"
     where = f"{what} no number at step {state.step} (epoch {state.epoch}, learning rate {learning_rate:.3g})"
     if state.skipped <= plan.skipped_limit:
         _logger.warning(

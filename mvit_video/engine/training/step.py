@@ -74,7 +74,7 @@ def train_step(
     drawn inside the model do not depend on who computes it.
 
     Args:
-        state: is changed, unless the loss or the gradients' joint norm, where it is known, is no number.
+        state: is changed, the weight average too, unless the loss or the gradients' joint norm is no number.
         batches: the passes of this process; those of all processes are ``plan.global_batch`` clips.
         plan: the numbers.
         group: the processes; all of them have to call this.
@@ -82,8 +82,8 @@ def train_step(
         see: is shown the logits (B, K) of each pass, with its batch.
 
     Returns:
-        The loss over all processes, NaN where the step was not taken, and the gradients' joint norm before
-        clipping where it is known.
+        The loss over all processes, NaN where the gradients alone are no numbers (of which float16's scaler
+        takes care itself), and the gradients' joint norm before clipping, None where the loss is no number.
     """
     state.optimiser.zero_grad(set_to_none=True)
     total = torch.zeros((), device=state.device)
@@ -107,10 +107,13 @@ def train_step(
     grad_norm = clip_gradients(
         state.model.parameters(), max_value=plan.clip_value, max_l2_norm=plan.clip_l2_norm
     )
-    if grad_norm is not None and not math.isfinite(grad_norm) and not state.scaler.is_enabled():
-        return math.nan, grad_norm  # the scaler of float16 sees to its own
+    if not math.isfinite(grad_norm) and not state.scaler.is_enabled():
+        return math.nan, grad_norm
+    scale = state.scaler.get_scale()
     state.scaler.step(state.optimiser)
     state.scaler.update()
+    if state.average is not None and state.scaler.get_scale() >= scale:  # a step left out lowers it
+        state.average.update()
     return value, grad_norm
 
 

@@ -1,5 +1,7 @@
 """Which parameters decay, and what the optimisers do with the recipe's numbers."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -88,11 +90,29 @@ def test_clipping_by_norm_and_by_value():
     weight.grad = torch.tensor([3.0, 4.0])
     assert clip_gradients([weight], max_value=None, max_l2_norm=1.0) == pytest.approx(5)
     torch.testing.assert_close(weight.grad, torch.tensor([0.6, 0.8]), rtol=0, atol=1e-5)
-    weight.grad = torch.tensor([0.5, -4.0])
-    assert clip_gradients([weight], max_value=1.0, max_l2_norm=None) is None
+    weight.grad = torch.tensor([0.5, -1.2])
+    assert clip_gradients([weight], max_value=1.0, max_l2_norm=None) == pytest.approx(1.3)
     assert weight.grad.tolist() == [0.5, -1.0]
-    assert clip_gradients([weight], max_value=None, max_l2_norm=None) is None
+    assert clip_gradients([weight], max_value=None, max_l2_norm=None) == pytest.approx(1.25**0.5)
     assert weight.grad.tolist() == [0.5, -1.0]
+
+
+def test_clipping_in_both_ways_measures_what_the_first_has_left():
+    weight = nn.Parameter(torch.zeros(2))
+    weight.grad = torch.tensor([3.0, -40.0])
+    norm = clip_gradients(iter([weight]), max_value=4.0, max_l2_norm=1.0)
+    assert norm == pytest.approx(1609**0.5)
+    torch.testing.assert_close(weight.grad, torch.tensor([0.6, -0.8]), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+@pytest.mark.parametrize("words", [(None, None), (1.0, None), (None, 1.0), (1.0, 1.0)])
+def test_gradients_that_are_no_numbers_are_told_however_they_are_clipped(bad, words):
+    weights = [nn.Parameter(torch.zeros(2)) for _ in range(3)]
+    for weight in weights[:2]:
+        weight.grad = torch.tensor([1.0, 1.0])
+    weights[1].grad[0] = bad
+    assert not math.isfinite(clip_gradients(weights, max_value=words[0], max_l2_norm=words[1]))
 
 
 def test_what_cannot_be_is_refused():

@@ -58,7 +58,7 @@ def test_two_processes_take_the_steps_of_one(together, alone, name):
     losses, expected = ([loss for loss, _ in result["steps"]] for result in (found, alone))
     assert losses == pytest.approx(expected, rel=2e-6 if exact else 5e-3)
     norms, expected = ([norm for _, norm in result["steps"]] for result in (found, alone))
-    assert norms == (pytest.approx(expected, rel=1e-5) if case.clip_l2_norm else [None] * 4)
+    assert norms == pytest.approx(expected, rel=1e-5 if exact else 5e-2)
     assert found["weights"].keys() == alone["weights"].keys()
     # AdamW makes whole steps (1e-3) of gradients that are nothing but rounding.
     for key, tensor in alone["weights"].items():

@@ -9,6 +9,8 @@ from kit.tiny_runs import tiny_config, write_videos
 from mvit_video.engine import RunError, train
 from mvit_video.engine.checkpoints.files import list_checkpoints, read_resumable
 from mvit_video.engine.training.preparation import prepare_training
+from mvit_video.engine.training.skipping import StepRecord, skip_step
+from mvit_video.engine.training.starting import fresh_state
 from mvit_video.models import MViT
 
 
@@ -70,24 +72,51 @@ def test_a_skipped_step_leaves_weights_and_optimiser_alone(tmp_path, videos, mon
         _same_state(other["optimizer_state"]["state"][index], state)
 
 
-def test_a_step_whose_gradients_alone_are_no_numbers_is_left_out_too(tmp_path, videos, monkeypatch, caplog):
+def _spoil_gradients(monkeypatch, step):
+    """The forward pass of this step (from 0) is as it should be, its backward pass gives no numbers."""
     calls = []
     forward = MViT.forward
 
     def spoiling(self, clips):
         calls.append(None)
         logits = forward(self, clips)
-        if len(calls) == 3:
+        if len(calls) == step + 1:
             logits.register_hook(lambda gradient: gradient * math.inf)
         return logits
 
     monkeypatch.setattr(MViT, "forward", spoiling)
-    result = train(tiny_config(tmp_path, "SOLVER.CLIP_GRAD_L2NORM", 1.0, videos=videos))
+
+
+@pytest.mark.parametrize("clipping", [(), ("SOLVER.CLIP_GRAD_L2NORM", 1.0), ("SOLVER.CLIP_GRAD_VAL", 1.0)])
+def test_a_step_whose_gradients_alone_are_no_numbers_is_left_out_too(
+    tmp_path, videos, monkeypatch, caplog, clipping
+):
+    _spoil_gradients(monkeypatch, 2)
+    result = train(tiny_config(tmp_path, *clipping, "TRAIN.EMA_DECAY", 0.9, videos=videos))
     rows = [row for row in result.rows if row["kind"] == "train"]
     assert [row["skipped"] for row in rows] == [0, 0, 1, 1, 1, 1]
     assert "the gradients are no number at step 2 (epoch 1, " in caplog.text
-    weights = read_resumable(result.checkpoint)["model_state"]
-    assert all(bool(tensor.isfinite().all()) for tensor in weights.values())
+    contents = read_resumable(result.checkpoint)
+    assert all(bool(tensor.isfinite().all()) for tensor in contents["model_state"].values())
+    assert contents["ema_state"]["num_updates"] == 5
+
+
+def test_a_step_that_the_scaler_of_float16_leaves_out_is_not_averaged(tmp_path, videos, monkeypatch):
+    _spoil_gradients(monkeypatch, 2)
+    words = ("TRAIN.EMA_DECAY", 0.9, "TRAIN.PRECISION", "fp16")
+    result = train(tiny_config(tmp_path, *words, videos=videos))
+    contents = read_resumable(result.checkpoint)
+    taken = {float(values["step"]) for values in contents["optimizer_state"]["state"].values()}
+    assert (contents["step"], contents["skipped"], taken) == (6, 0, {contents["ema_state"]["num_updates"]})
+    assert contents["ema_state"]["num_updates"] < 6
+
+
+def test_the_loss_of_all_processes_says_what_was_no_number(tmp_path, videos, caplog):
+    inputs = prepare_training(tiny_config(tmp_path, videos=videos))
+    state = fresh_state(inputs, fresh=True)
+    record = StepRecord(own_loss=0.5, loss=math.nan)  # another process's share is none
+    skip_step(state, inputs.plan, record, inputs.group, tmp_path)
+    assert "the loss is no number at step 0" in caplog.text
 
 
 def test_too_many_skipped_steps_stop_the_run_and_a_resumed_one_counts_on(tmp_path, videos, monkeypatch):
