@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
+from mvit_video.engine.processes.environment import RENDEZVOUS_VARIABLE
+
 _SECONDS_BEHIND_FIRST = 5.0
 
 
@@ -44,7 +46,7 @@ def let_first_speak() -> None:
 
     What is wrong with the command all of them find; the first says so and ends, and with it most others.
     """
-    started = "SLURM_PROCID" if "MVIT_VIDEO_RENDEZVOUS" in os.environ and "RANK" not in os.environ else "RANK"
+    started = "SLURM_PROCID" if RENDEZVOUS_VARIABLE in os.environ and "RANK" not in os.environ else "RANK"
     if os.environ.get(started, "0") != "0":
         time.sleep(_SECONDS_BEHIND_FIRST)
 

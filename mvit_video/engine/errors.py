@@ -1,11 +1,31 @@
 """What ends a run before its time."""
 
+import errno
 import signal
 from pathlib import Path
 
 
 class RunError(ValueError):
     """A training or test run cannot start or go on; the text says what was found and what to do."""
+
+
+class PassingError(RunError):
+    """A failure that may pass by itself, as of a network: another start may not meet it."""
+
+
+PASSING_STATUS = 75  # of a process that ends by what may pass by itself: EX_TEMPFAIL of sysexits.h
+_MENDABLE = (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError)
+
+
+def is_mendable(error: BaseException) -> bool:
+    """Whether somebody has to mend something before another start can help.
+
+    A wrong setting, a missing file or a full disk stay as they are; other errors of the system may be of a
+    network or a file server that comes back.
+    """
+    if isinstance(error, OSError):
+        return isinstance(error, _MENDABLE) or error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return isinstance(error, ValueError) and not isinstance(error, PassingError)
 
 
 class Stopped(Exception):  # noqa: N818 - nothing went wrong

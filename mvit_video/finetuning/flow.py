@@ -8,6 +8,7 @@ from pathlib import Path
 from mvit_video import engine
 from mvit_video.config import Config
 from mvit_video.engine.checkpoints.files import list_checkpoints
+from mvit_video.engine.processes.environment import count_loose_tasks
 from mvit_video.engine.records.logs import prepare_output_dir
 from mvit_video.engine.testing.results import TestResult
 from mvit_video.finetuning.beginning import BEST, decide, write_decision
@@ -78,7 +79,7 @@ def finetune(request: Request) -> Outcome:
 
 
 def _refuse_many_processes() -> None:
-    count = os.environ.get("WORLD_SIZE", "1")
+    count = os.environ.get("WORLD_SIZE") or str(count_loose_tasks(os.environ))
     if count != "1":
         raise FinetuneError(
             f"{count} processes were started, and each would plan for itself: start one, and NUM_GPUS "

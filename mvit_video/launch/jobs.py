@@ -4,13 +4,12 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from mvit_video.engine.errors import Stopped
+from mvit_video.engine.errors import PASSING_STATUS, Stopped
+from mvit_video.engine.processes.environment import RENDEZVOUS_VARIABLE
 from mvit_video.engine.stopping import signals_noted
 from mvit_video.launch.progress import newest_checkpoint
 from mvit_video.launch.sitting import Sitting, Task, exit_now, failures_told, log_to_stderr
 from mvit_video.launch.submission import Submission
-
-RENDEZVOUS_VARIABLE = "MVIT_VIDEO_RENDEZVOUS"
 
 
 @dataclass(frozen=True)
@@ -25,19 +24,24 @@ class RunJob:
 
     def __call__(self) -> int:
         """One sitting; 1 if videos could not be read, 0 if all is well."""
-        submission = Submission(Path(self.folder))
-        sitting = Sitting(submission, submission.request(), Task.here())
-        os.environ[RENDEZVOUS_VARIABLE] = str(submission.rendezvous)
-        with signals_noted(), log_to_stderr(), failures_told(sitting):
-            sitting.begin(newest_checkpoint(submission.run_folder))
-            try:
-                status = _run(submission)
-            except Stopped as stopped:
-                sitting.leave(stopped, newest_checkpoint(submission.run_folder))
-            except SystemExit as end:  # the first process says why
-                exit_now(2 if end.code == 2 else 0)
-            if sitting.task.rank == 0:
-                sitting.tell("done", status=status)
+        with signals_noted(), log_to_stderr():
+            submission = Submission(Path(self.folder))
+            sitting = Sitting(submission, submission.request(), Task.here())
+            os.environ[RENDEZVOUS_VARIABLE] = str(submission.rendezvous)
+            with failures_told(sitting):
+                return self._sit(sitting)
+
+    def _sit(self, sitting: Sitting) -> int:
+        submission = sitting.submission
+        sitting.begin(newest_checkpoint(submission.run_folder))
+        try:
+            status = _run(submission)
+        except Stopped as stopped:
+            sitting.leave(stopped, newest_checkpoint(submission.run_folder))
+        except SystemExit as end:  # the first process says why
+            exit_now(end.code if end.code in (2, PASSING_STATUS) else 0)
+        if sitting.task.rank == 0:
+            sitting.tell("done", status=status)
         return status
 
 

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NoReturn, Self
 
-from mvit_video.engine.errors import Stopped
+from mvit_video.engine.errors import PASSING_STATUS, Stopped, is_mendable
 from mvit_video.launch import slurm
 from mvit_video.launch.errors import LaunchError
 from mvit_video.launch.progress import starts_without_progress
@@ -167,17 +167,20 @@ class Sitting:
 
 @contextmanager
 def failures_told(sitting: Sitting) -> Iterator[None]:
-    """Keep why a sitting fails; what somebody can mend is said in one line, the rest with its traceback."""
+    """Keep why a sitting fails; faults of the program have their traceback, all else is said in one line.
+
+    What somebody has to mend ends with status 2; all else another start may not meet.
+    """
     try:
         yield
     except Exception as error:
         text = str(error).strip() or type(error).__name__
-        mendable = isinstance(error, ValueError | OSError)
+        mendable = is_mendable(error)
         sitting.tell("failed", rank=sitting.task.rank, error=text.splitlines()[0], mendable=mendable)
-        if not mendable:
+        if not isinstance(error, ValueError | OSError):
             raise
         _logger.error("%s", text)
-        exit_now(2)
+        exit_now(2 if mendable else PASSING_STATUS)
 
 
 @contextmanager

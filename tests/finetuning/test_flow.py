@@ -233,7 +233,11 @@ def test_showing_writes_nothing(tmp_path, clips):
     assert not (tmp_path / "out").exists()
 
 
-def test_several_processes_would_plan_apart(request_, monkeypatch):
-    monkeypatch.setenv("WORLD_SIZE", "4")
+@pytest.mark.parametrize(
+    "variables", [{"WORLD_SIZE": "4"}, {"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "4"}]
+)
+def test_several_processes_would_plan_apart(request_, monkeypatch, variables):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
     with pytest.raises(FinetuneError, match="start one, and NUM_GPUS 4 makes it use as many GPUs"):
         flow.finetune(request_)

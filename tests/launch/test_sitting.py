@@ -129,6 +129,9 @@ def test_a_job_that_somebody_else_requeues_for_ever_is_bounded_too(make_submissi
     [
         ("ValueError('one\\ntwo')", 2, True),
         ("OSError(28, 'full', 'x')", 2, True),
+        ("FileNotFoundError(2, 'none', 'x')", 2, True),
+        ("OSError(116, 'Stale file handle', 'x')", 75, False),
+        ("__import__('mvit_video.engine.errors').engine.errors.PassingError('nobody came')", 75, False),
         ("RuntimeError('bug')", 1, False),
     ],
 )
@@ -139,7 +142,7 @@ def test_failures_are_told_in_a_line(make_submission, error, status, mendable):
     (row,) = submission.events()
     assert (row["event"], row["rank"], row["mendable"]) == ("failed", 1, mendable)
     assert "\n" not in row["error"]
-    assert ("Traceback" in done.stderr) == (not mendable)
+    assert ("Traceback" in done.stderr) == (status == 1)
 
 
 def aftermath(submission, restart=0):
@@ -189,6 +192,15 @@ def test_what_is_settled_is_left_alone(make_submission, commands, event):
     submission.tell(event, job="12", restart=0)
     aftermath(submission)
     assert commands.calls == []
+
+
+def test_what_may_pass_by_itself_comes_back(make_submission, commands):
+    commands.add("scontrol", says=RUNNING)
+    submission = make_submission()
+    start(submission)
+    assert run(FAIL, submission, "ConnectionResetError(104, 'reset')").returncode == 75
+    aftermath(submission)
+    assert told(submission) == ["started", "failed", "crashed", "requeued"]
 
 
 def test_what_somebody_has_to_mend_does_not_come_back(make_submission, commands):

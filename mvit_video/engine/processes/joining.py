@@ -16,11 +16,11 @@ from torch.distributed import Store, TCPStore  # type: ignore[attr-defined]
 
 from mvit_video.config import Config
 from mvit_video.engine.device import choose_device
-from mvit_video.engine.errors import RunError, Stopped
+from mvit_video.engine.errors import PASSING_STATUS, PassingError, RunError, Stopped, is_mendable
+from mvit_video.engine.processes.environment import RENDEZVOUS_VARIABLE, refuse_loose_tasks
 from mvit_video.engine.processes.group import ALONE, Group
 from mvit_video.engine.processes.watching import Watch, own_address
 
-RENDEZVOUS_VARIABLE = "MVIT_VIDEO_RENDEZVOUS"  # a folder that all nodes of a Slurm job see
 _POLL_SECONDS = 0.2
 _LEAVING_SECONDS = 60.0
 
@@ -40,7 +40,8 @@ def joined(config: Config) -> Iterator[Group]:
             others are waited for.
 
     Raises:
-        RunError: the environment is not complete, or the others did not come.
+        RunError: the environment is not complete.
+        PassingError: the others did not come.
     """
     global _joined
     if _joined is not None:
@@ -82,6 +83,7 @@ def _failures_told(group: Group, watch: Watch) -> Iterator[None]:
 
     Raises:
         RunError: the first process fails because of an error of another one that the user can mend.
+        PassingError: or that may pass by itself.
         SystemExit: another process fails with such an error.
     """
     try:
@@ -92,7 +94,7 @@ def _failures_told(group: Group, watch: Watch) -> Iterator[None]:
         if status is None and cause is not None and cause.status is not None:
             status = cause.status
             if group.is_main:
-                raise RunError(cause.text) from error
+                raise (PassingError if status == PASSING_STATUS else RunError)(cause.text) from error
         if status is None or group.is_main:
             raise
         raise SystemExit(status) from error
@@ -104,7 +106,9 @@ def exit_status(error: BaseException) -> int | None:
         return 128 + error.signal_number
     if isinstance(error, KeyboardInterrupt):
         return 130
-    return 2 if isinstance(error, ValueError | OSError) else None
+    if is_mendable(error):
+        return 2
+    return PASSING_STATUS if isinstance(error, PassingError | OSError) else None
 
 
 def _disconnect() -> None:
@@ -118,7 +122,7 @@ def find_group(environment: Mapping[str, str]) -> Group:
     """Which of how many processes this is, by the environment it was started in.
 
     Raises:
-        RunError: a variable is missing, or is no number.
+        RunError: a variable is missing, or is no number; or srun started several tasks that cannot meet.
     """
     if {"RANK", "WORLD_SIZE"} <= environment.keys():
         names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
@@ -126,6 +130,7 @@ def find_group(environment: Mapping[str, str]) -> Group:
     if environment.get(RENDEZVOUS_VARIABLE) and environment.get("SLURM_NTASKS", "1") != "1":
         names = ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID", "SLURM_NTASKS_PER_NODE")
         return _group(environment, names, "start the tasks by mvit-video submit")
+    refuse_loose_tasks(environment)
     return ALONE
 
 
@@ -165,7 +170,7 @@ def _connect(config: Config, group: Group) -> None:
             backend, store=store, rank=group.rank, world_size=group.world_size, timeout=timeout
         )
     except (RuntimeError, OSError) as error:
-        raise RunError(
+        raise PassingError(
             f"process {group.rank} of {group.world_size} (on {socket.gethostname()}) did not find the others "
             f"in {seconds:g} s: {(str(error).splitlines() or [type(error).__name__])[0]}"
         ) from error
@@ -184,7 +189,8 @@ def _meet(path: Path, group: Group, seconds: float) -> Store:
     """The store of the first process, on a port that the system chose; a file tells the others where.
 
     Raises:
-        RunError: no such file, or nobody answers where it says.
+        PassingError: no such file.
+        RuntimeError: nobody answers where it says.
     """
     timeout = timedelta(seconds=seconds)
     if group.is_main:
@@ -197,7 +203,7 @@ def _meet(path: Path, group: Group, seconds: float) -> Store:
     end = time.monotonic() + seconds
     while not path.exists():
         if time.monotonic() > end:
-            raise RunError(
+            raise PassingError(
                 f"{path}: the first process has not written it in {seconds:g} s; do all nodes see this "
                 "folder?"
             )

@@ -25,7 +25,7 @@ from mvit_video.config import Config
 from mvit_video.engine.device import choose_device
 from mvit_video.engine.errors import RunError
 from mvit_video.engine.machine import num_cpus
-from mvit_video.engine.processes.joining import RENDEZVOUS_VARIABLE
+from mvit_video.engine.processes.environment import RENDEZVOUS_VARIABLE, refuse_loose_tasks
 from mvit_video.engine.resolve.batch import most_processes
 
 T = TypeVar("T")
@@ -54,7 +54,12 @@ class Raised:
 
 
 def processes_to_start(config: Config) -> int:
-    """How many processes a run should be started as: 1 where it has been, and where there are no GPUs."""
+    """How many processes a run should be started as: 1 where it has been, and where there are no GPUs.
+
+    Raises:
+        RunError: srun started several tasks that do not know of each other.
+    """
+    refuse_loose_tasks(os.environ)
     if config.num_gpus < 2 or "RANK" in os.environ or RENDEZVOUS_VARIABLE in os.environ:
         return 1
     if choose_device(config.device, config.num_gpus).type == "cpu":

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from mvit_video.engine.errors import RunError
+from mvit_video.engine.errors import PassingError
 from mvit_video.engine.processes.group import Group
 
 _TICK_SECONDS = 0.2
@@ -85,7 +85,7 @@ class Watch:
         timeout_seconds: a process that is not heard of for longer counts as lost.
 
     Raises:
-        RunError: the processes cannot reach each other.
+        PassingError: the processes cannot reach each other.
     """
 
     def __init__(self, group: Group, timeout_seconds: float) -> None:
@@ -242,7 +242,7 @@ def _connect(group: Group, name: str, timeout_seconds: float) -> list[_Link]:
         link.send({"token": token, "name": name})
         return [link]
     except OSError as error:
-        raise RunError(
+        raise PassingError(
             f"{name} did not reach the other processes at {host}:{port} ({error}): check the network"
         ) from error
 

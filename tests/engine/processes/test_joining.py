@@ -1,12 +1,13 @@
 """How processes find each other, and how they leave."""
 
+import errno
 import re
 
 import pytest
 from kit.processes import KIT, messages, start_ranks, wait_for
 
 from mvit_video.config import load_config
-from mvit_video.engine.errors import RunError, Stopped
+from mvit_video.engine.errors import PassingError, RunError, Stopped
 from mvit_video.engine.processes.group import ALONE, Group
 from mvit_video.engine.processes.joining import exit_status, find_group, joined
 
@@ -26,6 +27,10 @@ MEETING = {"MVIT_VIDEO_RENDEZVOUS": "/shared"}
         (SLURM, ALONE),  # a batch script, say, which no submission of ours has started as a task
         (SLURM | MEETING | {"SLURM_NTASKS": "1"}, ALONE),
         ({"RANK": "0", "WORLD_SIZE": "1"}, ALONE),
+        (SLURM | {"SLURM_STEP_NUM_TASKS": "1"}, ALONE),  # srun --pty bash, in a job for four
+        ({"SLURM_STEP_NUM_TASKS": "4"}, ALONE),  # what a shell outside of tasks inherited
+        (TORCHRUN | SLURM | {"SLURM_STEP_NUM_TASKS": "2"}, Group(5, 8, 1, 4)),  # a torchrun per node
+        (SLURM | MEETING | {"SLURM_STEP_NUM_TASKS": "4"}, Group(3, 4, 1, 2)),
     ],
 )
 def test_the_environment_says_which_process_this_is(environment, group):
@@ -38,6 +43,10 @@ def test_the_environment_says_which_process_this_is(environment, group):
         (TORCHRUN | {"WORLD_SIZE": "many"}, "the environment says RANK 5, WORLD_SIZE many, LOCAL_RANK 1"),
         (TORCHRUN | {"RANK": "8"}, "RANK is 8 of WORLD_SIZE 8: start the processes by torchrun"),
         (SLURM | MEETING | {"SLURM_PROCID": ""}, "expected numbers: start the tasks by mvit-video submit"),
+        (
+            SLURM | {"SLURM_STEP_NUM_TASKS": "4"},
+            "srun has started 4 tasks (SLURM_STEP_NUM_TASKS) that do not",
+        ),
     ],
 )
 def test_an_environment_that_makes_no_sense(environment, text):
@@ -79,13 +88,16 @@ def test_nobody_there(monkeypatch, tmp_path):
     _set(monkeypatch, RANK=1, WORLD_SIZE=2, MVIT_VIDEO_RENDEZVOUS=tmp_path)
     config = load_config([], ["DEVICE", "cpu", "DISTRIBUTED.TIMEOUT_SECONDS", "0.3"])
     text = r"meeting-0-0-0-0: the first process has not written it in 0.3 s; do all nodes see this folder\?$"
-    with pytest.raises(RunError, match=text), joined(config):
+    with pytest.raises(PassingError, match=text), joined(config):
         pass
 
 
 def test_exit_statuses():
     errors = [RunError("x"), FileNotFoundError("x"), Stopped(15, "here"), KeyboardInterrupt()]
     assert [exit_status(error) for error in errors] == [2, 2, 143, 130]
+    passing = [PassingError("x"), ConnectionResetError("x"), OSError(errno.ESTALE, "x")]
+    assert [exit_status(error) for error in passing] == [75] * 3
+    assert exit_status(OSError(errno.ENOSPC, "x")) == 2
     assert exit_status(RuntimeError("x")) is None
 
 

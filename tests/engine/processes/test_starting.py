@@ -81,6 +81,14 @@ def test_none_where_somebody_starts_them(gpus, monkeypatch, variable):
     assert processes_to_start(load_config([], ["NUM_GPUS=8"])) == 1
 
 
+def test_none_in_one_of_several_tasks_of_slurm(gpus, monkeypatch):
+    gpus(8)
+    monkeypatch.setenv("SLURM_PROCID", "1")
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "2")
+    with pytest.raises(RunError, match=r"srun has started 2 tasks .* mvit-video submit"):
+        processes_to_start(load_config([], ["NUM_GPUS=8"]))
+
+
 @pytest.fixture
 def own_imports(monkeypatch):
     """The processes can import what tests import, and compute with as many threads as they like."""
