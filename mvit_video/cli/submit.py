@@ -150,7 +150,10 @@ def _submit_config(args: argparse.Namespace) -> int:
     request = Request("run", resources, os.getcwd(), args.restarts)
     if args.array:
         output = Path(config.output_dir, config.test.save_results_path or "test_results.csv").absolute()
-        parts = args.array if args.dry_run else min(args.array, _count_test_videos(config))
+        parts = args.array
+        if not args.dry_run:
+            parts = min(parts, _count_test_videos(config))
+            config = _with_weights(config)
         request = replace(request, what="test", parts=parts, retries=args.retries, output=str(output))
     else:
         _check_config(config, resources.tasks)
@@ -318,14 +321,21 @@ def _check_config(config: "Config", num_processes: int) -> None:
         resolve_batch(config, num_processes)
 
 
+def _with_weights(config: "Config") -> "Config":
+    """With the weights of now, which all parts take, whatever is saved before the last one starts."""
+    from mvit_video.engine.inputs import find_weights
+
+    source = find_weights(config)[0]
+    path = str(Path(source).absolute()) if Path(source).exists() else source  # else a published model
+    return config.model_copy(update={"test": config.test.model_copy(update={"checkpoint_file_path": path})})
+
+
 def _count_test_videos(config: "Config") -> int:
     """How many there are to share out, with all that can be checked of a test beforehand."""
-    from mvit_video.engine.inputs import find_weights
     from mvit_video.engine.testing.testing import prepare_test
 
     if config.test.shuffle_frames:
         raise UsageError("--array: TEST.SHUFFLE_FRAMES draws by the place in the whole list; leave one out")
-    find_weights(config)
     return len(prepare_test(config).videos)
 
 

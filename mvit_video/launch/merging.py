@@ -46,6 +46,12 @@ def _merge_tests(parts: Sequence[Path], output: Path) -> tuple[int, str]:
             f"{', '.join(str(part['num_videos']) for part in found)}: the list has changed meanwhile; submit "
             "anew"
         )
+    weights = list(dict.fromkeys(part["weights"] for part in found))
+    if len(weights) > 1:
+        raise LaunchError(
+            f"{parts[0].parent}: the parts were tested with different weights: "
+            f"{', '.join(weights)}; submit anew"
+        )
     result = summarise(rows)
     write_results(output, result, found[0]["class_names"])
     return int(bool(result.unreadable)), f"{result}; results in {output}"

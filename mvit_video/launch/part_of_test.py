@@ -1,5 +1,6 @@
 """The program that tests the videos of one part: ``python -m mvit_video.launch.part_of_test FOLDER PART``."""
 
+import hashlib
 import json
 import os
 import sys
@@ -12,6 +13,7 @@ import torch
 
 from mvit_video.config import load_config
 from mvit_video.data import DamagedVideoWarning
+from mvit_video.engine.inputs import find_weights
 from mvit_video.engine.testing.results import VideoResult
 from mvit_video.engine.testing.testing import prepare_test, test
 from mvit_video.launch.parts import result_path, share
@@ -28,13 +30,26 @@ def main(words: Sequence[str]) -> None:
     chosen = share(len(inputs.videos), submission.request().parts, part)
     report = submission.parts / f"{part:05d}.videos.json"
     mine = replace(inputs, videos=inputs.videos[chosen.start : chosen.stop], results_path=report)
+    weights = describe_weights(find_weights(config)[0])
     result = test(config, mine)
     names = json.loads(report.read_text(encoding="utf-8"))["class_names"]
-    write_rows(result_path(submission, part), result.rows, names, len(inputs.videos))
+    write_rows(result_path(submission, part), result.rows, names, len(inputs.videos), weights)
+
+
+def describe_weights(source: str) -> str:
+    """The source, and for a file what is in it: one that was written again has another description."""
+    if not Path(source).is_file():
+        return source
+    with open(source, "rb") as file:
+        return f"{source} (SHA-256 {hashlib.file_digest(file, 'sha256').hexdigest()[:16]})"
 
 
 def write_rows(
-    path: Path, rows: Sequence[VideoResult], class_names: Sequence[str] | None, num_videos: int
+    path: Path,
+    rows: Sequence[VideoResult],
+    class_names: Sequence[str] | None,
+    num_videos: int,
+    weights: str,
 ) -> None:
     """Keep rows of a test, in full precision; the file appears when it is complete.
 
@@ -43,11 +58,11 @@ def write_rows(
         rows: of this part.
         class_names: one per class, or None.
         num_videos: of the whole list, all parts together.
+        weights: which ones they are of, as :func:`describe_weights` says.
     """
     temporary = path.with_suffix(".tmp")
-    torch.save(
-        {"rows": [vars(row) for row in rows], "class_names": class_names, "num_videos": num_videos}, temporary
-    )
+    body = {"rows": [vars(row) for row in rows], "class_names": class_names, "num_videos": num_videos}
+    torch.save({**body, "weights": weights}, temporary)
     os.replace(temporary, path)
 
 

@@ -158,6 +158,22 @@ def test_a_refused_submission_leaves_no_folder(submit, tmp_path):
     assert last_submission(tmp_path / "out").folder.name == "001"
 
 
+def test_all_parts_of_a_test_take_the_weights_of_now(submit, folder, tmp_path):
+    """Checkpoints that are saved while parts wait do not count."""
+    saved = Path(tmp_path, "out", "checkpoints", "checkpoint_epoch_00001.pyth")
+    saved.parent.mkdir(parents=True)
+    saved.touch()
+    words = ("--cfg", "tiny.yaml", "--array", 2, *LISTS, "OUTPUT_DIR", tmp_path / "out")
+    status, _, err = submit(*words, slurm=True)
+    assert status == 0, err
+    config = load_config(last_submission(tmp_path / "out").config_path)
+    assert config.test.checkpoint_file_path == str(saved)
+    (folder / "mine.pyth").touch()
+    assert submit(*words, "TEST.CHECKPOINT_FILE_PATH", "mine.pyth", slurm=True)[0] == 0
+    config = load_config(last_submission(tmp_path / "out").config_path)
+    assert config.test.checkpoint_file_path == str(folder / "mine.pyth")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -11,7 +11,7 @@ from mvit_video.inference.reports import open_report
 from mvit_video.inference.results import ClassScore, ClipPrediction, Prediction
 from mvit_video.launch.errors import LaunchError
 from mvit_video.launch.merging import merge_parts
-from mvit_video.launch.part_of_test import write_rows
+from mvit_video.launch.part_of_test import describe_weights, write_rows
 
 PATHS = ["a.mp4", "b, with a comma.mp4", 'c "quoted".mp4', "d\nbroken.mp4", "gone.mp4", "f.mp4", "é.mp4"]
 
@@ -60,7 +60,7 @@ def test_tests(tmp_path, suffix, unreadable):
     whole = list(rows(9, unreadable=unreadable))
     write_results(tmp_path / f"whole{suffix}", summarise(whole), names)
     for number, (start, end) in enumerate([(0, 2), (2, 7), (7, 9)]):
-        write_rows(tmp_path / f"{number}.pt", whole[start:end], names, 9)
+        write_rows(tmp_path / f"{number}.pt", whole[start:end], names, 9, "w.pyth")
     status, summary = merge_parts(
         [tmp_path / f"{number}.pt" for number in range(3)], tmp_path / f"all{suffix}"
     )
@@ -77,10 +77,22 @@ def test_a_missing_part_is_named(tmp_path):
 
 
 def test_a_list_that_changed_between_parts_is_noticed(tmp_path):
-    write_rows(tmp_path / "0.pt", list(rows(3)), None, 6)
-    write_rows(tmp_path / "1.pt", list(rows(4)), None, 7)
+    write_rows(tmp_path / "0.pt", list(rows(3)), None, 6, "w.pyth")
+    write_rows(tmp_path / "1.pt", list(rows(4)), None, 7, "w.pyth")
     with pytest.raises(LaunchError, match="hold 7 videos of lists of 6, 7: the list has changed"):
         merge_parts([tmp_path / "0.pt", tmp_path / "1.pt"], tmp_path / "all.csv")
+
+
+def test_weights_that_changed_between_parts_are_noticed(tmp_path):
+    """One file, written again between the two parts."""
+    weights = tmp_path / "w.pyth"
+    for number in range(2):
+        weights.write_text(f"weights {number}")
+        write_rows(tmp_path / f"{number}.pt", list(rows(3)), None, 6, describe_weights(str(weights)))
+    text = r"different weights: \S+/w.pyth \(SHA-256 \w{16}\), \S+/w.pyth \(SHA-256 \w{16}\); submit anew"
+    with pytest.raises(LaunchError, match=text):
+        merge_parts([tmp_path / "0.pt", tmp_path / "1.pt"], tmp_path / "all.csv")
+    assert describe_weights("mvitv2_s_16x4.k400") == "mvitv2_s_16x4.k400"
 
 
 @pytest.mark.parametrize(("suffix", "words"), [(".json", "is no report"), (".csv", "has other columns")])
