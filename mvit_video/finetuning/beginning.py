@@ -129,7 +129,7 @@ def write_decision(decision: Decision, request: Request) -> Record:
         write_list(lists / f"{name}.csv", getattr(decision.split, name))
     rows = [f"{pair.likeness}\t{pair.kind}\t{pair.path}\t{pair.other}" for pair in decision.pairs]
     write_lines(lists / "alike.tsv", ["likeness\tkind\theld_out\tlearned_from", *rows])
-    (folder / "config.yaml").write_text(dump_config(decision.config), encoding="utf-8")
+    write_lines(folder / "config.yaml", dump_config(decision.config).splitlines())
     asked = describe_request(request) | {"mode": request.mode or decision.mode}
     record = Record(asked, decision.mode, decision.facts)
     write_record(folder, record)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mvit_video.config import Config, dump_config
+from mvit_video.data.lists.writing import write_lines
 from mvit_video.engine.checkpoints import files as checkpoints
 from mvit_video.engine.device import describe_device
 from mvit_video.engine.errors import Stopped
@@ -78,7 +79,7 @@ def fit(inputs: TrainInputs) -> TrainResult:
             restore(state, *found, inputs)
         _announce(inputs, state)
         if inputs.group.is_main:
-            (inputs.output_dir / "config.yaml").write_text(dump_config(config), encoding="utf-8")
+            write_lines(inputs.output_dir / "config.yaml", dump_config(config).splitlines())
         total_steps = inputs.steps_per_epoch * config.solver.max_epoch
         boundary = Boundary(inputs.group, config.train.checkpoint_minutes)
         with (

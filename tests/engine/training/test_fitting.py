@@ -12,6 +12,7 @@ import pytest
 import torch
 from kit.tiny_runs import tiny_config, write_videos
 
+from mvit_video.config import load_config
 from mvit_video.data import ViewPlan
 from mvit_video.engine import RunError, Stopped, train
 from mvit_video.engine.checkpoints.files import checkpoint_path, list_checkpoints, read_resumable
@@ -147,6 +148,16 @@ def test_an_evaluation_that_was_cut_off_is_made_up_for(tmp_path, whole, videos):
     assert '"kind": "val", "step": 6' in lines[-1]
     assert train(config).rows[-1] == whole[1].rows[-1]
     assert log.read_text().splitlines(keepends=True) == lines
+
+
+def test_the_configuration_is_replaced_whole(tmp_path, whole, videos):
+    config = _sitting(tmp_path, whole, 3, videos, "LOG_PERIOD", 7)
+    path, other_name = tmp_path / "out/config.yaml", tmp_path / "before.yaml"
+    path.write_text("LOG_PERIOD: 3\n")
+    os.link(path, other_name)  # shows what becomes of the old file
+    train(config)
+    assert load_config([path]).log_period == 7
+    assert other_name.read_text() == "LOG_PERIOD: 3\n"
 
 
 def test_a_finished_run_is_left_alone(tmp_path, whole, videos):
