@@ -49,11 +49,19 @@ def keep_as_best(path: Path) -> None:
         try:
             os.link(path, temporary)
         except OSError:  # a file system without hard links
-            shutil.copyfile(path, temporary)
+            _copy_to_disk(path, temporary)
         os.replace(temporary, best)
         sync_folder(best.parent)
     except OSError as error:
         raise RunError(f"{best}: cannot be written ({error.strerror}): check the disk") from error
+
+
+def _copy_to_disk(path: Path, to: Path) -> None:
+    """Copy a file whose content is on the disk when this returns."""
+    with open(path, "rb") as source, open(to, "wb") as copy:
+        shutil.copyfileobj(source, copy, 1 << 20)
+        copy.flush()
+        os.fsync(copy.fileno())
 
 
 def remove_leftovers(output_dir: str | Path) -> None:

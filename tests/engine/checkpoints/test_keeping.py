@@ -71,8 +71,16 @@ def test_the_best_is_copied_where_there_are_no_links(tmp_path, monkeypatch):
         raise PermissionError(1, "Operation not permitted")
 
     _write(tmp_path, (1,))
+
+    def sync(descriptor):
+        on_disk.add(os.fstat(descriptor).st_ino)
+        really_sync(descriptor)
+
+    really_sync, on_disk = os.fsync, set()
+    monkeypatch.setattr(os, "fsync", sync)
     monkeypatch.setattr(os, "link", refuse)  # as on exFAT
     keep_as_best(checkpoint_path(tmp_path, 1))
+    assert best_path(tmp_path).stat().st_ino in on_disk
     assert best_path(tmp_path).read_text() == "checkpoint_epoch_00001.pyth"
     assert not os.path.samefile(best_path(tmp_path), checkpoint_path(tmp_path, 1))
 
