@@ -38,8 +38,8 @@ _EPILOG = f"""examples:
 
 exit status: 0 done; 1 done, but something was wrong (an unreadable video, a finding of doctor);
 2 nothing could be done (an error in the arguments, the configuration or a file);
-128 + signal: stopped by it, and the same command goes on (143 SIGTERM, 138 SIGUSR1, 140 SIGUSR2, 130 Ctrl-C;
-a second Ctrl-C does not wait for the step and its checkpoint).
+128 + signal: stopped by it, and the same command goes on (143 SIGTERM, 138 SIGUSR1, 140 SIGUSR2, 129 SIGHUP,
+130 Ctrl-C; a second Ctrl-C does not wait for the step and its checkpoint).
 {TRACEBACK_VARIABLE}=1 shows where in the code an error arose.
 """
 

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP, signal.SIGINT)
+_MAY_BE_IGNORED = (signal.SIGHUP, signal.SIGINT)
 
 
 @dataclass
@@ -46,11 +47,11 @@ def signal_seen() -> int | None:
 
 @contextmanager
 def signals_noted() -> Iterator[None]:
-    """SIGTERM, SIGUSR1, SIGUSR2 and the first SIGINT only set a flag; a second SIGINT interrupts at once.
+    """The first SIGINT and all others of ``SIGNALS`` only set a flag; a second SIGINT interrupts at once.
 
     Handlers that somebody else installed are out of force meanwhile and in force again afterwards. Outside
-    the main thread, where Python allows none, and inside another such context nothing changes. SIGINT stays
-    ignored where it was (``nohup``, a background job of a script).
+    the main thread, where Python allows none, and inside another such context nothing changes. SIGINT and
+    SIGHUP stay ignored where they were (a background job of a script, ``nohup``).
     """
     if _noted.active or threading.current_thread() is not threading.main_thread():
         yield
@@ -58,7 +59,7 @@ def signals_noted() -> Iterator[None]:
     numbers = [
         number
         for number in SIGNALS
-        if number != signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN
+        if number not in _MAY_BE_IGNORED or signal.getsignal(number) is not signal.SIG_IGN
     ]
     _noted.first, _noted.interrupts, _noted.active = None, 0, True
     before = {number: signal.signal(number, _noted.note) for number in numbers}

@@ -14,7 +14,15 @@ from mvit_video.engine.errors import Stopped
 from mvit_video.engine.stopping import SIGNALS, interrupts_held, signal_seen, signals_noted
 
 
-@pytest.mark.parametrize("number", SIGNALS)
+@pytest.fixture(autouse=True)
+def _hang_ups_count():
+    """Whether or not the tests themselves run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("number", sorted({*SIGNALS, signal.SIGHUP}))
 def test_a_signal_is_noted_and_nothing_else(number):
     with signals_noted():
         assert signal_seen() is None
@@ -85,14 +93,15 @@ def test_a_ctrl_c_that_nobody_notes_waits_for_a_file_too():
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_an_ignored_ctrl_c_stays_ignored():
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_what_is_ignored_stays_ignored(number):
+    before = signal.signal(number, signal.SIG_IGN)
     try:
         with signals_noted():
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
             assert signal_seen() is None
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(number, before)
 
 
 def test_another_thread_changes_no_handler():
@@ -122,4 +131,4 @@ def test_importing_installs_no_handlers():
         "print(*(signal.getsignal(number).__class__.__name__ for number in SIGNALS))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["Handlers"] * 3 + ["builtin_function_or_method"]
+    assert done.stdout.split() == ["Handlers"] * 4 + ["builtin_function_or_method"]

@@ -19,7 +19,7 @@ from typing import Any, Literal
 from mvit_video.data.loading.shared_memory import Message, SharedBlock, pack
 
 # Ctrl-C and requests to leave are the parent's business; it ends its workers.
-PARENTS_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+PARENTS_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
 
 Kind = Literal["ready", "failed", "result", "error", "skipped"]
 
