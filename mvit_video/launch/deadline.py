@@ -16,6 +16,7 @@ from mvit_video.launch.sitting import Task, log_to_stderr
 from mvit_video.launch.submission import Submission
 
 _LEFT_SECONDS = 15.0  # to be queued again in; Slurm's clock ticks twice a minute
+_ASK_AGAIN_SECONDS = 30.0  # where Slurm does not answer
 _LONGEST_SLEEP_SECONDS = 600.0  # somebody may change the limit meanwhile
 
 
@@ -24,15 +25,22 @@ def main(words: Sequence[str]) -> None:
     submission = Submission(Path(words[0]))
     left = min(_LEFT_SECONDS, submission.request().resources.signal_seconds / 2)
     job = Task.here().job
-    while (seconds := seconds_to_end(slurm.show_job(job))) > left:
-        time.sleep(min(seconds - left, _LONGEST_SLEEP_SECONDS))
+    while (pause := _pause(slurm.show_job(job), left)) > 0:
+        time.sleep(pause)
     look_after(submission, f"at work {left:g} seconds before the time limit")
 
 
-def seconds_to_end(job: dict[str, str] | None) -> float:
-    """How long until the time limit; for ever where there is none, or nobody says."""
+def _pause(job: dict[str, str] | None, left: float) -> float:
+    """How long to sleep before looking again; 0 or less: ``left`` seconds are left."""
+    if job is None:
+        return _ASK_AGAIN_SECONDS
+    return min(seconds_to_end(job) - left, _LONGEST_SLEEP_SECONDS)
+
+
+def seconds_to_end(job: dict[str, str]) -> float:
+    """How long until the time limit; for ever where there is none."""
     try:
-        end = datetime.fromisoformat((job or {}).get("EndTime", ""))
+        end = datetime.fromisoformat(job.get("EndTime", ""))
     except ValueError:  # Unknown
         return float("inf")
     return (end - datetime.now()).total_seconds()

@@ -9,7 +9,8 @@ _SECONDS = 30.0
 _RANGE = re.compile(r"(?P<job>\d+)_\[(?P<tasks>[\d,-]+)(?:%\d+)?\]")
 _FIELD = re.compile(r"(?:^|\s)(?P<key>[A-Za-z/:]+)=(?P<value>\S*)")
 
-# States of jobs that Slurm will do nothing more about.
+# States of jobs that Slurm will do nothing more about. Accounts show a preempted start so too before the job
+# waits again: the queue knows better, and is believed first.
 ENDED = frozenset(
     {
         "BOOT_FAIL",
@@ -19,6 +20,7 @@ ENDED = frozenset(
         "FAILED",
         "NODE_FAIL",
         "OUT_OF_MEMORY",
+        "PREEMPTED",
         "REVOKED",
         "TIMEOUT",
     }

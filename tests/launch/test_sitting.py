@@ -228,7 +228,24 @@ def test_a_run_that_hangs_is_queued_again_before_the_time_limit(make_submission,
     assert [row.get("why") for row in submission.events()][1] == "at work 60 seconds before the time limit"
 
 
-@pytest.mark.parametrize("job", [None, {}, {"EndTime": "Unknown"}])
+def test_silence_is_no_missing_time_limit(make_submission, commands):
+    """``scontrol`` answers the second time alone, and by then the limit is near."""
+    end = datetime.now() + timedelta(seconds=30)
+    answer = f"JobId=12 JobState=RUNNING EndTime={end:%Y-%m-%dT%H:%M:%S}"
+    asked = commands.folder / "asked"
+    script = commands.folder / "scontrol"
+    script.write_text(f"#!/bin/sh\n[ -e {asked} ] || {{ touch {asked}; exit 1; }}\necho {answer}\n")
+    submission = make_submission()
+    start(submission)
+    code = (
+        "import sys; from mvit_video.launch import deadline\n"
+        "deadline._LEFT_SECONDS, deadline._ASK_AGAIN_SECONDS = 60.0, 0.1\n"
+    )
+    assert run(code + "deadline.main(sys.argv[1:])", submission).returncode == 0
+    assert told(submission) == ["started", "crashed", "requeued"]
+
+
+@pytest.mark.parametrize("job", [{}, {"EndTime": "Unknown"}])
 def test_without_a_time_limit_there_is_nothing_to_watch(job):
     assert seconds_to_end(job) == float("inf")
 
