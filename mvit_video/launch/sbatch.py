@@ -64,7 +64,6 @@ def submit_jobs(submission: Submission, request: Request, calls: Sequence[Call])
         lines = [line.strip() for line in str(error).splitlines() if "error:" in line]
         raise LaunchError(f"Slurm refuses the job: {' '.join(lines) or error}") from error
     job: str = jobs[0].job_id.split("_")[0]
-    submission.tell("submitted", job=job, num_jobs=len(calls))
     return job
 
 

@@ -59,6 +59,7 @@ def submit(
     except Exception:
         shutil.rmtree(submission.folder, ignore_errors=True)
         raise
+    _tell(submission, job, request.parts or 1)  # from here on the folder is the job's
     return submission, job
 
 
@@ -82,7 +83,24 @@ def submit_again(run_folder: Path) -> tuple[Submission, str, list[int]]:
         raise LaunchError(f"{run_folder}: all {request.parts} parts are done: --merge joins them")
     if not request.parts and any(event["event"] == "done" for event in submission.events()):
         raise LaunchError(f"{run_folder}: is done; submit it anew to go on with another configuration")
-    return submission, submit_jobs(submission, request, _calls(submission, request)), parts
+    job = submit_jobs(submission, request, _calls(submission, request))
+    _tell(submission, job, len(parts) or 1)
+    return submission, job, parts
+
+
+def _tell(submission: Submission, job: str, num_jobs: int) -> None:
+    """Keep the job's number.
+
+    Raises:
+        LaunchError: it cannot be kept, and the job is in the queue.
+    """
+    try:
+        submission.tell("submitted", job=job, num_jobs=num_jobs)
+    except OSError as error:
+        raise LaunchError(
+            f"{submission.folder}/events.jsonl: cannot be written ({error.strerror}), so that status would "
+            f"not know job {job}, which is queued: make room, end the job (scancel {job}) and submit again"
+        ) from error
 
 
 def _calls(submission: Submission, request: Request) -> list[Call]:

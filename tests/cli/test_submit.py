@@ -12,6 +12,7 @@ from kit.tiny_runs import YAML, write_videos
 from mvit_video.cli import main
 from mvit_video.config import load_config
 from mvit_video.data.lists.reading import read_list
+from mvit_video.launch.circumstances import describe_checkout
 from mvit_video.launch.submission import last_submission
 
 
@@ -124,8 +125,11 @@ def test_what_is_submitted_is_kept(submit, tmp_path):
     assert config.data.train_list == "videos/list.csv"
     record = submission.read()
     assert record["versions"].keys() >= {"mvit_video", "torch", "submitit"}
-    if (Path(__file__).parents[2] / ".git").exists() and shutil.which("git"):
-        assert json.loads((submission.folder / "git.json").read_text())["commit"]
+    checkout = describe_checkout()  # None where the package is installed apart from one
+    if checkout is None:
+        assert not (submission.folder / "git.json").exists()
+    else:
+        assert json.loads((submission.folder / "git.json").read_text())["commit"] == checkout[0]["commit"]
     assert submission.job_ids() == ["41"]
     assert main(["status", str(tmp_path / "out")]) == 2  # nobody answers here
 
@@ -156,6 +160,22 @@ def test_a_refused_submission_leaves_no_folder(submit, tmp_path):
     assert "Slurm refuses the job: " in err
     assert "invalid partition specified: nope" in err
     assert last_submission(tmp_path / "out").folder.name == "001"
+
+
+def test_a_disk_that_is_full_after_sbatch_leaves_the_job_its_folder(submit, tmp_path):
+    """This ``sbatch`` takes the job, and sees to it that no event can be written."""
+    words = ("--cfg", "tiny.yaml", *LISTS, "OUTPUT_DIR", tmp_path / "out")
+    assert submit(*words, slurm=True)[0] == 0
+    (tmp_path / "bin" / "sbatch").write_text(
+        f"#!{sys.executable}\nimport pathlib, sys\n"
+        "(pathlib.Path(sys.argv[1]).parents[1] / 'events.jsonl').mkdir()\n"
+        "print('Submitted batch job 42')\n"
+    )
+    status, _, err = submit(*words)
+    assert status == 2
+    assert "002/events.jsonl: cannot be written (Is a directory), so that status would not know job 42" in err
+    assert last_submission(tmp_path / "out").request().what == "run"
+    assert (tmp_path / "out/launch/002/config.yaml").exists()
 
 
 def test_all_parts_of_a_test_take_the_weights_of_now(submit, folder, tmp_path):
