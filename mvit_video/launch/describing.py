@@ -58,7 +58,7 @@ def _parts(run: RunState) -> Iterator[str]:
         f"; {', '.join(f'{count} {state}' for state, count in sorted(states.items()))}" if states else ""
     )
     yield f"{parts - missing} of {parts} parts done{at_work}"
-    if not missing and run.state != "done":
+    if run.is_unjoined:
         yield f"all parts are done: mvit-video status {run.submission.run_folder} --merge joins them"
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from mvit_video.launch.submission import Submission
 
 _LOOK_SECONDS = 1.0
+_ASK_SECONDS = 20.0  # Slurm's controller answers everybody
 
 
 def log_files(submission: Submission) -> list[Path]:
@@ -35,11 +36,16 @@ def follow_logs(submission: Submission, write: Callable[[str], object], goes_on:
     Args:
         submission: whose.
         write: takes the text.
-        goes_on: asked once a second whether to look again.
+        goes_on: asked now and then whether to look again.
     """
     places = {path: path.stat().st_size for path in log_files(submission)}
     last: Path | None = None
-    while goes_on():
+    asked: float | None = None
+    while True:
+        if asked is None or time.monotonic() - asked >= _ASK_SECONDS:
+            if not goes_on():
+                return
+            asked = time.monotonic()
         time.sleep(_LOOK_SECONDS)
         for path in log_files(submission):
             with open(path, "rb") as file:

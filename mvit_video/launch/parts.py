@@ -74,30 +74,52 @@ class PartJob:
 
     def __call__(self) -> int:
         """One sitting; 0 when the part is done."""
-        submission = Submission(Path(self.folder))
-        request = submission.request()
-        sitting = Sitting(submission, request, Task.here(), self.part)
-        with signals_noted(), log_to_stderr(), failures_told(sitting):
-            submission.parts.mkdir(exist_ok=True)
-            result = result_path(submission, self.part)
-            if not result.exists():
-                sitting.begin(None)
-                try:
-                    work(sitting, part_command(submission, request, self.part), result)
-                except Stopped as stopped:
-                    sitting.leave(stopped, None)
-            sitting.tell("part_done")
-            if not missing_parts(submission, request.parts) and _first_to_join(submission):
-                finish(submission, request)
+        with signals_noted(), log_to_stderr():
+            submission = Submission(Path(self.folder))
+            sitting = Sitting(submission, submission.request(), Task.here(), self.part)
+            with failures_told(sitting):
+                _sit(sitting, self.part)
         return 0
 
 
-def _first_to_join(submission: Submission) -> bool:
-    """Whether no other of the last parts, which may end at once, joins them already."""
+def _sit(sitting: Sitting, part: int) -> None:
+    submission, request = sitting.submission, sitting.request
+    submission.parts.mkdir(exist_ok=True)
+    result = result_path(submission, part)
+    if not result.exists():
+        sitting.begin(None)
+        try:
+            work(sitting, part_command(submission, request, part), result)
+        except Stopped as stopped:
+            sitting.leave(stopped, None)
+    sitting.tell("part_done")
+    if not missing_parts(submission, request.parts) and _first_to_join(sitting):
+        try:
+            finish(submission, request)
+        except BaseException:
+            _lock(sitting).unlink(missing_ok=True)
+            raise
+
+
+def _lock(sitting: Sitting) -> Path:
+    """One for each job: two jobs of a submission are never at work at once."""
+    return sitting.submission.folder / f"joining-{sitting.task.job.split('_')[0]}"
+
+
+def _first_to_join(sitting: Sitting) -> bool:
+    """Whether no other of the last parts, which may end at once, joins them already.
+
+    A task that was killed while it joined does so again in its next start.
+    """
+    path, task = _lock(sitting), sitting.task
     try:
-        (submission.folder / "joining").touch(exist_ok=False)
+        with open(path, "x", encoding="utf-8") as file:
+            file.write(f"{task.job} {task.restart}\n")
     except FileExistsError:
-        return False
+        holder = path.read_text(encoding="utf-8").split()
+        if len(holder) != 2 or holder[0] != task.job or int(holder[1]) >= task.restart:
+            return False
+        path.write_text(f"{task.job} {task.restart}\n", encoding="utf-8")
     return True
 
 

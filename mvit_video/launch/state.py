@@ -79,6 +79,13 @@ class RunState:
         """Whether nothing more happens by itself."""
         return self.state in ("done", "failed", "cancelled", "gone")
 
+    @property
+    def is_unjoined(self) -> bool:
+        """Whether all parts are there, and none is at work that would join them."""
+        return (
+            bool(self.request.parts) and not self.missing and self.state not in ("done", "waiting", "running")
+        )
+
 
 def look(run_folder: Path) -> RunState:
     """Find out how the newest submission of a run stands.

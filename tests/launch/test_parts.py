@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,9 +14,20 @@ from hypothesis import strategies as st
 from mvit_video.data.lists.reading import read_list
 from mvit_video.engine.errors import Stopped
 from mvit_video.engine.stopping import signals_noted
+from mvit_video.launch import waiting
+from mvit_video.launch.describing import describe
 from mvit_video.launch.errors import LaunchError
-from mvit_video.launch.parts import cut_videos, missing_parts, part_command, result_path, share, work
+from mvit_video.launch.parts import (
+    _first_to_join,
+    cut_videos,
+    missing_parts,
+    part_command,
+    result_path,
+    share,
+    work,
+)
 from mvit_video.launch.sitting import Sitting, Task
+from mvit_video.launch.state import look
 
 FAILS_TWICE = """
 import os, pathlib, signal, sys
@@ -110,3 +123,79 @@ def test_a_signal_ends_the_program_and_then_stops_the_part(sitting, tmp_path):
     assert (tmp_path / "pid").exists()
     assert subprocess.run(["pgrep", "-f", str(tmp_path / "pid")], capture_output=True).stdout == b""
     assert sitting.submission.events() == []
+
+
+def test_one_task_joins_and_again_in_a_later_start_if_it_was_killed(sitting):
+    def first(job, restart):
+        return _first_to_join(replace(sitting, task=Task(job, restart=restart)))
+
+    assert first("7_1", 0)
+    assert not first("7_0", 0)
+    assert not first("7_0", 1)  # queued again for a reason of its own: 7_1 is at it
+    assert not first("7_1", 0)
+    assert first("7_1", 1)
+    assert not first("7_1", 1)
+    assert first("8_0", 0)  # submitted again, so that nothing of job 7 runs
+    (sitting.submission.folder / "joining-9").touch()  # killed before it wrote its name
+    assert not first("9_0", 1)
+
+
+@pytest.fixture
+def all_done(sitting, monkeypatch):
+    """Task 7_1 finds that its own part, and the other, are there."""
+    sitting.submission.parts.mkdir()
+    for part in range(2):
+        result_path(sitting.submission, part).write_text('[\n{"error": null}\n]\n')
+    for name, value in {
+        "JOB_ID": "8",
+        "ARRAY_JOB_ID": "7",
+        "ARRAY_TASK_ID": "1",
+        "RESTART_COUNT": "0",
+    }.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    return sitting.submission
+
+
+def test_a_join_that_fails_keeps_no_lock(all_done):
+    result_path(all_done, 0).write_text("broken")
+    code = "import sys; from mvit_video.launch.parts import PartJob; PartJob(sys.argv[1], 1)()"
+    done = subprocess.run([sys.executable, "-c", code, str(all_done.folder)], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "00000.json: is no report" in done.stderr
+    assert not list(all_done.folder.glob("joining*"))
+
+
+def test_who_waits_joins_what_nobody_joined(all_done, commands, monkeypatch):
+    all_done.tell("submitted", job="7")
+    commands.add("squeue", says="7_0|COMPLETED|None|n1|a\n7_1|NODE_FAIL|None|n1|a\n")
+    text = describe(look(all_done.run_folder))
+    assert "all parts are done: mvit-video status" in text
+    commands.add("squeue", says="7_0|COMPLETED|None|n1|a\n7_1|RUNNING|None|n1|a\n")
+    assert "all parts are done" not in describe(look(all_done.run_folder))
+    commands.add("squeue", says="7_0|COMPLETED|None|n1|a\n7_1|NODE_FAIL|None|n1|a\n")
+    monkeypatch.setattr(waiting, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(waiting, "_SURE_SECONDS", 0.02)
+    assert waiting.wait(all_done.run_folder).state == "done"
+    assert Path(all_done.request().output).exists()
+
+
+@pytest.mark.parametrize(
+    ("job", "status"), [("jobs.RunJob(sys.argv[1])", 2), ("parts.PartJob(sys.argv[1], 1)", 0)]
+)
+def test_a_signal_is_noted_from_the_first_line_on(sitting, job, status):
+    """It comes while the record is read, which waits here; the run ends as it lacks a configuration."""
+    submission = sitting.submission
+    submission.parts.mkdir()
+    result_path(submission, 1).touch()
+    record = submission.folder / "submission.json"
+    kept = record.rename(record.with_suffix(".kept"))
+    os.mkfifo(record)
+    code = f"import sys; from mvit_video.launch import jobs, parts; {job}()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(submission.folder)], stderr=subprocess.DEVNULL
+    )
+    with open(record, "w") as stream:  # waits for the reader
+        process.send_signal(signal.SIGUSR2)
+        stream.write(kept.read_text())
+        kept.rename(record)
+    assert process.wait() == status

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from mvit_video.launch import logs
 from mvit_video.launch.describing import describe
 from mvit_video.launch.errors import LaunchError
 from mvit_video.launch.logs import follow_logs, show_logs
@@ -29,6 +30,7 @@ FAILED = event("failed", error="no such list", mendable=True, rank=0)
         ([SUBMITTED, STARTED, event("requeued")], ["PENDING"], False, "waiting", "Resources"),
         ([SUBMITTED, STARTED], ["CANCELLED"], False, "cancelled", ""),
         ([SUBMITTED, STARTED], ["TIMEOUT"], False, "failed", "Slurm says TIMEOUT"),
+        ([SUBMITTED, STARTED], ["PREEMPTED"], False, "failed", "Slurm says PREEMPTED"),
         ([SUBMITTED, STARTED, FAILED], ["FAILED"], False, "failed", "no such list"),
         ([SUBMITTED, STARTED, FAILED, SUBMITTED], ["FAILED"], False, "failed", "Slurm says FAILED"),
         ([SUBMITTED, STARTED, event("done", status=0)], ["RUNNING"], False, "done", ""),
@@ -97,6 +99,15 @@ def test_accounts_speak_where_the_queue_has_forgotten(training, commands):
     assert "--retry submits what is not done" in describe(found)
 
 
+def test_the_queue_knows_better_than_accounts_that_a_preempted_job_waits_again(training, commands):
+    commands.add("squeue", says="30|PENDING|BeginTime||N/A\n")
+    commands.add("sacct", says="30|PREEMPTED|None|n1|a|b|0:0\n")
+    assert look(training.run_folder).state == "waiting"
+    commands.add("squeue", says="30|PREEMPTED|None|n1|a\n")
+    found = look(training.run_folder)
+    assert (found.state, found.jobs[0].has_ended) == ("failed", True)
+
+
 def test_parts_in_words(make_submission, commands, tmp_path):
     commands.add("squeue", says="9_0|COMPLETED|None|n1|a\n9_1|RUNNING|None|n1|a\n9_2|PENDING|Priority||N/A\n")
     submission = make_submission("test", parts=3, output=str(tmp_path / "all.csv"))
@@ -161,7 +172,8 @@ def test_only_parts_that_are_missing_are_submitted_again(make_submission, comman
         submit_again(submission.run_folder)
 
 
-def test_logs_of_the_newest_job_are_shown_and_followed(training):
+def test_logs_of_the_newest_job_are_shown_and_followed(training, monkeypatch):
+    monkeypatch.setattr(logs, "_ASK_SECONDS", 0.0)
     for job, task in (("12", 0), ("30", 0), ("30", 10), ("30", 2)):
         (training.logs / f"{job}_{task}_log.err").write_text(f"{job} {task} first\n{job} {task} second\n")
     (training.logs / "30_0_log.out").touch()
@@ -179,3 +191,27 @@ def test_logs_of_the_newest_job_are_shown_and_followed(training):
 
     follow_logs(training, followed.append, goes_on)
     assert followed == [f"==> {training.logs}/30_2_log.err\nadded\n"]
+
+
+def test_logs_are_looked_at_more_often_than_somebody_is_asked(training, monkeypatch):
+    """Each piece that is seen makes the next one; it is asked again when it has been long enough."""
+    path = training.logs / "30_0_log.err"
+    path.write_text("before\n")
+    monkeypatch.setattr(logs, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(logs, "_ASK_SECONDS", 1000.0)
+    asked, seen = [], []
+
+    def goes_on():
+        asked.append(len(seen))
+        path.write_text("before\n1\n")
+        return len(asked) == 1
+
+    def write(text):
+        seen.append(text)
+        if len(seen) == 5:
+            monkeypatch.setattr(logs, "_ASK_SECONDS", 0.0)
+        with open(path, "a") as file:
+            file.write(f"{len(seen) + 1}\n")
+
+    follow_logs(training, write, goes_on)
+    assert asked == [0, 5]
