@@ -6,12 +6,17 @@ of the group or by none.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 
 T = TypeVar("T")
+
+_PATIENCE = timedelta(days=30)
+
+_patient: dist.ProcessGroup | None = None  # all processes, with that timeout
 
 
 @dataclass(frozen=True)
@@ -44,12 +49,18 @@ class Group:
         """Whether it holds in any process."""
         return any(self.gather(flag))
 
-    def gather(self, item: T) -> list[T]:
-        """What each process gave, by rank; what pickle can carry."""
+    def gather(self, item: T, *, patiently: bool = False) -> list[T]:
+        """What each process gave, by rank; what pickle can carry.
+
+        Args:
+            item: what this one gives.
+            patiently: wait for the others for days, where some have far more to do than others, rather than
+                DISTRIBUTED.TIMEOUT_SECONDS; one that dies meanwhile is noticed all the same.
+        """
         if self.world_size == 1:
             return [item]
         items: list[T | None] = [None] * self.world_size
-        dist.all_gather_object(items, item)
+        dist.all_gather_object(items, item, group=_patient if patiently else None)
         return items  # type: ignore[return-value]
 
     def broadcast(self, item: T) -> T:
@@ -66,3 +77,15 @@ class Group:
 
 
 ALONE = Group()
+
+
+def learn_patience() -> None:
+    """Make patient gathering possible; called by all processes when they have just met."""
+    global _patient
+    _patient = dist.new_group(backend="gloo", timeout=_PATIENCE)
+
+
+def forget_patience() -> None:
+    """The processes part."""
+    global _patient
+    _patient = None

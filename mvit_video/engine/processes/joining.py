@@ -18,7 +18,7 @@ from mvit_video.config import Config
 from mvit_video.engine.device import choose_device
 from mvit_video.engine.errors import PASSING_STATUS, PassingError, RunError, Stopped, is_mendable
 from mvit_video.engine.processes.environment import RENDEZVOUS_VARIABLE, refuse_loose_tasks
-from mvit_video.engine.processes.group import ALONE, Group
+from mvit_video.engine.processes.group import ALONE, Group, forget_patience, learn_patience
 from mvit_video.engine.processes.watching import Watch, own_address
 
 _POLL_SECONDS = 0.2
@@ -60,6 +60,7 @@ def joined(config: Config) -> Iterator[Group]:
     try:
         if not group.is_main:
             logger.setLevel(logging.WARNING)
+        learn_patience()
         watch = Watch(group, config.distributed.timeout_seconds)
         _joined = group
         with _failures_told(group, watch):
@@ -114,6 +115,7 @@ def exit_status(error: BaseException) -> int | None:
 def _disconnect() -> None:
     """Leave the process group, within a bounded time whatever became of the others."""
     faulthandler.dump_traceback_later(_LEAVING_SECONDS, exit=True)
+    forget_patience()
     dist.destroy_process_group()
     faulthandler.cancel_dump_traceback_later()
 

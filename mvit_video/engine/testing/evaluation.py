@@ -103,7 +103,7 @@ def evaluate(
             progress(min(len(rows) * group.world_size, len(dataset)))
             if signal_seen() is not None:
                 break
-    signals, shards = zip(*group.gather((signal_seen(), rows)), strict=True)
+    signals, shards = zip(*group.gather((signal_seen(), rows), patiently=True), strict=True)
     num_done, seen = sum(map(len, shards)), [number for number in signals if number is not None]
     if seen and num_done < len(dataset):
         raise Stopped(seen[0], f"after {num_done} of {len(dataset)} videos")

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from kit.processes import KIT, messages, start_ranks, wait_for
+from kit.tiny_runs import write_videos
 from kit.videos import write_video
 from torch import nn
 
@@ -132,3 +134,15 @@ def test_accuracy_stands_on_labelled_readable_videos_only():
     assert (result.top1, result.top5, result.num_videos, result.num_views) == (50.0, 50.0, 3, 6)
     assert result.unreadable == (("broken", "broken: no"),)
     assert summarise(rows[2:]).top1 is None
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)  # of starting processes, mostly
+def test_a_process_with_far_more_to_do_is_waited_for(tmp_path):
+    """However long that takes: DISTRIBUTED.TIMEOUT_SECONDS is less here."""
+    videos = write_videos(tmp_path / "videos", videos_per_class=2)
+    seconds, timeout = 25, 12
+    ranks = start_ranks(tmp_path / "said", KIT / "skewed_test.py", videos, seconds, timeout)
+    statuses = wait_for(ranks)
+    assert statuses == [0, 0], messages(tmp_path / "said", 0) + messages(tmp_path / "said", 1)
+    assert messages(tmp_path / "said", 0).strip().splitlines()[-1] == "scored 4"
