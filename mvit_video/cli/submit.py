@@ -4,6 +4,7 @@ import argparse
 import os
 import shlex
 import sys
+import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -325,7 +326,8 @@ def _with_weights(config: "Config") -> "Config":
     """With the weights of now, which all parts take, whatever is saved before the last one starts."""
     from mvit_video.engine.inputs import find_weights
 
-    source = find_weights(config)[0]
+    sources = find_weights(config)
+    source = next(filter(zipfile.is_zipfile, sources), sources[0])  # one that was cut off is passed over
     path = str(Path(source).absolute()) if Path(source).exists() else source  # else a published model
     return config.model_copy(update={"test": config.test.model_copy(update={"checkpoint_file_path": path})})
 

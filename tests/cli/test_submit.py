@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from kit.tiny_runs import YAML, write_videos
 
 from mvit_video.cli import main
@@ -182,7 +183,8 @@ def test_all_parts_of_a_test_take_the_weights_of_now(submit, folder, tmp_path):
     """Checkpoints that are saved while parts wait do not count."""
     saved = Path(tmp_path, "out", "checkpoints", "checkpoint_epoch_00001.pyth")
     saved.parent.mkdir(parents=True)
-    saved.touch()
+    torch.save({}, saved)
+    saved.with_name("checkpoint_epoch_00002.pyth").write_bytes(saved.read_bytes()[:100])  # of a full disk
     words = ("--cfg", "tiny.yaml", "--array", 2, *LISTS, "OUTPUT_DIR", tmp_path / "out")
     status, _, err = submit(*words, slurm=True)
     assert status == 0, err
