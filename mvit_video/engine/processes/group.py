@@ -7,7 +7,7 @@ of the group or by none.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -82,7 +82,8 @@ ALONE = Group()
 def learn_patience() -> None:
     """Make patient gathering possible; called by all processes when they have just met."""
     global _patient
-    _patient = dist.new_group(backend="gloo", timeout=_PATIENCE)
+    # No number, which is what processes outside the group get: all are in it.
+    _patient = cast(dist.ProcessGroup, dist.new_group(backend="gloo", timeout=_PATIENCE))
 
 
 def forget_patience() -> None:
