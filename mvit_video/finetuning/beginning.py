@@ -92,7 +92,7 @@ def decide(request: Request, *, look: bool) -> Decision:
     fetch(choice)
     prints = _look(given, request, rough) if look else {}
     given = _readable(given, prints)
-    _check_any_left(given, request)
+    _check_held_out(given)
     check_sizes(given.videos, held_out_given=request.val is not None or request.test is not None)
     parts, sources, num_copies = _split(given, request, rough.rng_seed)
     pairs = _pairs(parts, prints)
@@ -203,6 +203,7 @@ def _gather(request: Request, config: Config) -> Given:
             "%d videos are in --val or --test too: they are not learned from", len(videos) - len(kept)
         )
         videos = VideoList(kept, videos.class_names, videos.source)
+        _check_classes(videos)
     return Given(videos, val, test)
 
 
@@ -249,13 +250,19 @@ def _readable(given: Given, prints: dict[str, Fingerprint]) -> Given:
     return Given(lists[0], lists[1], lists[2], unreadable)
 
 
-def _check_any_left(given: Given, request: Request) -> None:
-    """There are videos to learn from, and those that were given to measure with are not all unreadable."""
-    if not len(given.videos):
+def _check_classes(videos: VideoList) -> None:
+    """Each class has videos to learn from beside those that were given to measure with."""
+    labels = {record.label for record in videos}
+    lost = [name for label, name in enumerate(videos.class_names or ()) if label not in labels]
+    if lost:
         raise FinetuneError(
-            f"{request.videos}: nothing is left to learn from, as all of its videos are in --val or --test "
-            "too: give others there"
+            f"{videos.source}: nothing is left to learn from of {describe(lost)}, as all its videos are in "
+            "--val or --test too: give others there"
         )
+
+
+def _check_held_out(given: Given) -> None:
+    """Some of the videos that were given to measure with can be read."""
     for option, videos in (("--val", given.val), ("--test", given.test)):
         if videos is not None and not len(videos):
             raise FinetuneError(

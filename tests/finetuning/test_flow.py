@@ -207,10 +207,13 @@ def test_a_class_that_cannot_be_read(tmp_path, clips):
 
 
 def test_nothing_is_left_to_learn_from_or_to_measure_with(tmp_path, clips):
-    with pytest.raises(
-        FinetuneError, match="nothing is left to learn from, as all of its videos are in --val"
-    ):
-        flow.finetune(asked(tmp_path, clips, val=str(clips)))
+    lines = [f"{path} 2\n" for path in sorted((clips / "red").iterdir())]
+    (tmp_path / "val.csv").write_text("".join(lines))
+    for val, lost in ((clips, "blue, green, red"), (tmp_path / "val.csv", "red")):
+        with pytest.raises(
+            FinetuneError, match=f"nothing is left to learn from of {lost}, as all its videos"
+        ):
+            flow.finetune(asked(tmp_path, clips, val=str(val)))
     shutil.copytree(clips, tmp_path / "val")
     for path in (tmp_path / "val").rglob("*.mp4"):
         path.write_bytes(b"no video")
