@@ -316,7 +316,8 @@ def test_weights_that_are_no_numbers_are_not_kept(tmp_path, videos, monkeypatch)
     # The last step of the first epoch spoils a weight; no loss is left in that epoch to tell.
     def spoiling(optimiser, learning_rate):
         if learning_rate == pytest.approx(1e-3 * 0.5):
-            optimiser.param_groups[0]["params"][0].register_hook(lambda gradient: gradient * math.nan)
+            weight = optimiser.param_groups[0]["params"][0]
+            optimiser.register_step_post_hook(lambda *_: weight.data.mul_(math.nan))
 
     monkeypatch.setattr("mvit_video.engine.training.loop.set_learning_rate", spoiling)
     words = ("SOLVER.MAX_EPOCH", 1, "SOLVER.WARMUP_EPOCHS", 0.0)
