@@ -345,7 +345,7 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path, method):
 
 
 def _shared_memory():
-    """What lies in shared memory but semaphores: those of other programs come and go, and workers have none."""
+    """What lies in shared memory, without semaphores: workers have none, those of others come and go."""
     return {name for name in os.listdir("/dev/shm") if not name.startswith("sem.")}
 
 
