@@ -19,7 +19,7 @@ from mvit_video.finetuning.planning import Mode
 
 FILE_NAME = "finetune.json"
 _FORMAT = 1
-# What may change between two sittings: neither data nor plan; the micro batch alone changes what dropout draws.
+# What may change between two sittings: neither data nor plan (the micro batch changes what dropout draws).
 _FREE_KEYS = re.compile(
     r"DATA_LOADER\..*|LOG_PERIOD|DEVICE|NUM_GPUS|DATA\.(TIMEOUT_SECONDS|BAD_VIDEOS_LIMIT)|TEST\.BATCH_SIZE|"
     r"TRAIN\.(MICRO_BATCH_SIZE|CHECKPOINT_MINUTES|CHECKPOINTS_KEPT)"
