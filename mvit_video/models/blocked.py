@@ -15,7 +15,6 @@ R queries of one block.
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from itertools import product
 from typing import Any
 
 import torch
@@ -76,8 +75,7 @@ class _BlockedAttention(torch.autograd.Function):
         z = torch.empty_like(q, memory_format=torch.contiguous_format)
         with without_autocast(q):
             space = _Workspace(q, columns, k.shape[1])
-            for b, a in _heads(q):
-                head = _Head(q[b, :, a], k[b, :, a], v[b, :, a], columns[b, :, a], indicators, ctx.add_from)
+            for b, a, head in _heads(q, k, v, columns, indicators, ctx.add_from):
                 for rows in space.blocks:
                     head.attend(rows, space, z[b, rows, a])
         return z
@@ -91,13 +89,12 @@ class _BlockedAttention(torch.autograd.Function):
         grad_q, grad_k, grad_v, grad_columns = grads
         with without_autocast(q):
             space = _Workspace(q, columns, k.shape[1], backward=True)
-            for b, a in _heads(q):
-                head = _Head(q[b, :, a], k[b, :, a], v[b, :, a], columns[b, :, a], indicators, ctx.add_from)
+            for b, a, head in _heads(q, k, v, columns, indicators, ctx.add_from):
                 sums = _aligned(columns, *head.keys_MW.shape).zero_(), torch.zeros_like(head.values_MD)
                 for rows in space.blocks:
                     out = grad_q[b, rows, a], grad_columns[b, rows, a]
                     head.differentiate(rows, space, grad_z[b, rows, a], out, sums)
-                grad_k[b, :, a] = sums[0][:, : q.shape[3]] * head.scale
+                grad_k[b, :, a] = sums[0][:, : q.shape[3]] * _scale(q)
                 grad_v[b, :, a] = sums[1]
         return *grads, None, None
 
@@ -119,38 +116,29 @@ class _Workspace:
         self.scores_RM = columns_BNAS.new_empty(size, num_keys)
         self.out_RW = _aligned(columns_BNAS, size, width if backward else head_dim)
         self.grad_RM = columns_BNAS.new_empty(size if backward else 0, num_keys)
+        self.sums_R1 = columns_BNAS.new_empty(size, 1)
+        self.ones_M1 = columns_BNAS.new_ones(num_keys, 1)
 
 
 class _Head:
-    """One head of one clip."""
+    """One head of one clip: queries and their columns, keys (scaled, with their indicators) and values."""
 
     def __init__(
-        self,
-        q_ND: Tensor,
-        k_MD: Tensor,
-        v_MD: Tensor,
-        columns_NS: Tensor,
-        indicators_MS: Tensor,
-        add_from: int,
+        self, q_ND: Tensor, columns_NS: Tensor, keys_MW: Tensor, values_MD: Tensor, add_from: int
     ) -> None:
         self.q_ND, self.columns_NS, self.add_from = q_ND, columns_NS, add_from
-        self.scale = q_ND.shape[1] ** -0.5
-        self.keys_MW = _aligned(columns_NS, k_MD.shape[0], q_ND.shape[1] + columns_NS.shape[1])
-        self.keys_MW[:, : q_ND.shape[1]] = k_MD
-        self.keys_MW[:, : q_ND.shape[1]] *= self.scale
-        self.keys_MW[:, q_ND.shape[1] :] = indicators_MS
-        self.values_MD = v_MD.to(columns_NS.dtype)
+        self.keys_MW, self.values_MD = keys_MW, values_MD
 
     def attend(self, rows: slice, space: _Workspace, z_RD: Tensor) -> None:
         """Write what comes out of some queries into `z_RD`."""
-        _, weights_RM, sums_R1 = self._weights(rows, space)
+        _, weights_RM, factors_R1 = self._weights(rows, space)
         out_RD = torch.mm(weights_RM, self.values_MD, out=space.out_RW[: len(z_RD)])
         plain = self._without_queries(rows)
         if plain:
-            torch.div(out_RD[:plain], sums_R1[:plain], out=z_RD[:plain])
+            torch.mul(out_RD[:plain], factors_R1[:plain], out=z_RD[:plain])
         if plain < len(z_RD):
             queries_RD = self.q_ND[rows][plain:]
-            torch.addcdiv(queries_RD, out_RD[plain:], sums_R1[plain:], out=z_RD[plain:])
+            torch.addcmul(queries_RD, out_RD[plain:], factors_R1[plain:], out=z_RD[plain:])
 
     def differentiate(
         self,
@@ -162,8 +150,8 @@ class _Head:
     ) -> None:
         """Write the gradients of some queries and their columns; add what their keys and values get."""
         size, head_dim = grad_z_RD.shape
-        queries_RW, weights_RM, sums_R1 = self._weights(rows, space)
-        weights_RM.mul_(sums_R1.reciprocal_())
+        queries_RW, weights_RM, factors_R1 = self._weights(rows, space)
+        weights_RM.mul_(factors_R1)
         grad_z_RD = grad_z_RD.to(weights_RM.dtype)
         sums[1].addmm_(weights_RM.t(), grad_z_RD)
         grad_RM = torch.mm(grad_z_RD, self.values_MD.t(), out=space.grad_RM[:size])
@@ -176,17 +164,17 @@ class _Head:
         out[1].copy_(grad_RW[:, head_dim:])
 
     def _weights(self, rows: slice, space: _Workspace) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries with their columns, (R, W); weights on the keys, (R, M), and what to divide them by."""
+        """Queries with their columns, (R, W); weights on the keys, (R, M), and what to multiply them by."""
         head_dim, size = self.q_ND.shape[1], rows.stop - rows.start
         queries_RW, scores_RM = space.queries_RW[:size], space.scores_RM[:size]
         queries_RW[:, :head_dim] = self.q_ND[rows]
         queries_RW[:, head_dim:] = self.columns_NS[rows]
         torch.mm(queries_RW, self.keys_MW.t(), out=scores_RM)
         if scores_RM.device.type == "cpu":  # elsewhere a look at the sums would wait for the device
-            sums_R1 = scores_RM.exp_().sum(dim=1, keepdim=True)
+            sums_R1 = torch.mm(scores_RM.exp_(), space.ones_M1, out=space.sums_R1[:size])  # faster than a sum
             low, high = torch.aminmax(sums_R1)
             if SUMS_IN_RANGE[0] < float(low) and float(high) < SUMS_IN_RANGE[1]:
-                return queries_RW, scores_RM, sums_R1
+                return queries_RW, scores_RM, sums_R1.reciprocal_()
             torch.mm(queries_RW, self.keys_MW.t(), out=scores_RM)
         torch.softmax(scores_RM, dim=1, out=scores_RM)
         return queries_RW, scores_RM, scores_RM.new_ones(size, 1)
@@ -202,6 +190,28 @@ def _aligned(like: Tensor, rows: int, width: int) -> Tensor:
     return like.new_empty(rows, -(-width // ROW_ELEMENTS) * ROW_ELEMENTS)[:, :width]
 
 
-def _heads(x_BNAD: Tensor) -> Iterator[tuple[int, int]]:
-    """(clip, head) of each."""
-    return product(range(x_BNAD.shape[0]), range(x_BNAD.shape[2]))
+def _heads(
+    q_BNAD: Tensor,
+    k_BMAD: Tensor,
+    v_BMAD: Tensor,
+    columns_BNAS: Tensor,
+    indicators_MS: Tensor,
+    add_from: int,
+) -> Iterator[tuple[int, int, _Head]]:
+    """Each head of each clip, and the numbers of both."""
+    head_dim = q_BNAD.shape[3]
+    for b, (k_MAD, v_MAD) in enumerate(zip(k_BMAD, v_BMAD, strict=True)):
+        num_keys, heads, _ = k_MAD.shape
+        keys = _aligned(columns_BNAS, heads * num_keys, head_dim + columns_BNAS.shape[3])
+        keys_AMW = torch.unflatten(keys, 0, (heads, num_keys))
+        keys_AMW[..., :head_dim] = k_MAD.transpose(0, 1)
+        keys_AMW[..., :head_dim] *= _scale(q_BNAD)
+        keys_AMW[..., head_dim:] = indicators_MS
+        values_AMD = v_MAD.transpose(0, 1).to(columns_BNAS.dtype)
+        for a in range(heads):
+            yield b, a, _Head(q_BNAD[b, :, a], columns_BNAS[b, :, a], keys_AMW[a], values_AMD[a], add_from)
+
+
+def _scale(q_BNAD: Tensor) -> float:
+    factor: float = q_BNAD.shape[3] ** -0.5
+    return factor

@@ -160,11 +160,18 @@ def _forward(x_BNC: Tensor, eps: float, parameters: _Parameters, out_BNO: Tensor
             wide = x_LC[piece].to(precision.norm)
             normed = F.layer_norm(wide, wide.shape[-1:], p.norm_weight, p.norm_bias, eps)
             hidden = F.linear(normed.to(precision.product), p.weight1, p.bias1)
-            branch = F.linear(torch.ops.aten.gelu_(hidden), p.weight2, p.bias2)
-            if add:
-                out_LO[piece] += branch
-            else:
-                out_LO[piece] = branch
+            _write(torch.ops.aten.gelu_(hidden), p, out_LO[piece], add=add)
+
+
+def _write(hidden_LH: Tensor, p: _Parameters, out_LO: Tensor, *, add: bool) -> None:
+    """Write the second layer's result to `out_LO`, or add it; in float32 without room for it elsewhere."""
+    if out_LO.dtype != hidden_LH.dtype or out_LO.dtype not in (torch.float32, torch.float64):
+        branch = F.linear(hidden_LH, p.weight2, p.bias2)
+        out_LO.copy_(out_LO + branch if add else branch)
+    elif add:
+        out_LO.add_(p.bias2).addmm_(hidden_LH, p.weight2.t())
+    else:
+        torch.addmm(p.bias2, hidden_LH, p.weight2.t(), out=out_LO)
 
 
 class _Branch(torch.autograd.Function):

@@ -1,14 +1,14 @@
 """The relative terms of all queries as columns, computed on plain views with gradients written by hand.
 
-A term along one axis is a batched product: the queries of one time (or row, or column) with the relative
-vectors of that time. In the layout (B, N, A, D) the queries of each are a view, forward and backward, so that
+A term along one axis is a product of the queries at each place along it with the vectors of that place. Time
+and height go together, as every row of a frame has vectors of both: two batched products make all terms. In
+the layout (B, N, A, D) the queries of each row and of each column are views, forward and backward, so that
 nothing is permuted in memory.
 
 Letters: B clips, N tokens with the class token, L = T * H * W without it, A attention heads, D head dim,
-S columns, P places along one axis, R what lies at one of them.
+S columns, P places (all rows of all frames; all columns, for each head), R queries at one of them.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -32,73 +32,62 @@ def relative_columns(q_BNAD: Tensor, grid_q: THW, vectors: Vectors, first: int) 
     Returns:
         (B, N, A, st + sh + sw), in the dtype to compute in (see `computing_dtype`).
     """
-    result: Tensor = _RelativeColumns.apply(q_BNAD, grid_q, first, *vectors)
+    (t, h, _), (_, _, heads, head_dim) = grid_q, q_BNAD.shape
+    of_t, of_h, of_w = (
+        q_BNAD.new_empty(size, 0, head_dim) if vectors_QSD is None else vectors_QSD
+        for size, vectors_QSD in zip(grid_q, vectors, strict=True)
+    )
+    of_rows = torch.cat((of_t[:, None].expand(-1, h, -1, -1), of_h.expand(t, -1, -1, -1)), dim=2)
+    dtype = computing_dtype(q_BNAD)
+    rows_PSD = of_rows.flatten(0, 1).to(dtype)
+    columns_PSD = of_w.repeat_interleave(heads, dim=0).to(dtype)
+    result: Tensor = _RelativeColumns.apply(q_BNAD, t * h, first, rows_PSD, columns_PSD)
     return result
 
 
 class _RelativeColumns(torch.autograd.Function):
-    """See `relative_columns`."""
+    """See `relative_columns`; ``num_rows`` is T * H."""
 
     @staticmethod
-    def forward(ctx: Any, q: Tensor, grid: THW, first: int, *vectors: Tensor | None) -> Tensor:
-        ctx.save_for_backward(q, *vectors)
-        ctx.grid, ctx.first = grid, first
-        dtype = computing_dtype(q)
-        sizes = [0 if v is None else v.shape[1] for v in vectors]
-        columns = q.new_empty((*q.shape[:3], sum(sizes)), dtype=dtype)
-        columns[:, :first] = 0
+    def forward(
+        ctx: Any, q: Tensor, num_rows: int, first: int, rows_PSD: Tensor, columns_PSD: Tensor
+    ) -> Tensor:
+        ctx.save_for_backward(q, rows_PSD, columns_PSD)
+        ctx.num_rows, ctx.first = num_rows, first
+        sizes = rows_PSD.shape[1], columns_PSD.shape[1]
+        out = rows_PSD.new_empty((*q.shape[:3], sum(sizes)))
+        out[:, :first] = 0
         with without_autocast(q):
-            for q_LAD, columns_LAS in zip(q[:, first:], columns[:, first:], strict=True):
-                q_LAD = q_LAD.to(dtype)
-                for axis, out_LAS in enumerate(columns_LAS.split(sizes, dim=2)):
-                    vectors_PSD = vectors[axis]
-                    if vectors_PSD is None:
-                        continue
-                    vectors_PDS = vectors_PSD.to(dtype).transpose(1, 2)
-                    for q_PRD, out_PRS in zip(
-                        _places(q_LAD, axis, grid), _places(out_LAS, axis, grid), strict=True
-                    ):
-                        out_PRS.copy_(torch.bmm(q_PRD, vectors_PDS))
-        return columns
+            for q_LAD, out_LAS in zip(q[:, first:], out[:, first:], strict=True):
+                q_PRD = _by_row(q_LAD, num_rows).to(out.dtype)
+                by_row, by_column = (_by_row(part, num_rows) for part in out_LAS.split(sizes, dim=2))
+                by_row.copy_(torch.bmm(q_PRD, rows_PSD.transpose(1, 2)))
+                by_column.copy_(torch.bmm(q_PRD.transpose(0, 1), columns_PSD.transpose(1, 2)).transpose(0, 1))
+        return out
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_columns: Tensor) -> tuple[Tensor | None, ...]:
-        q, *vectors = ctx.saved_tensors
-        dtype, grid, first = grad_columns.dtype, ctx.grid, ctx.first
-        sizes = [0 if v is None else v.shape[1] for v in vectors]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        (q, rows_PSD, columns_PSD), num_rows, first = ctx.saved_tensors, ctx.num_rows, ctx.first
+        sizes = rows_PSD.shape[1], columns_PSD.shape[1]
         grad_q = torch.empty_like(q, memory_format=torch.contiguous_format)
         grad_q[:, :first] = 0
-        grad_vectors = [None if v is None else torch.zeros_like(v, dtype=dtype) for v in vectors]
+        grad_rows, grad_columns = torch.zeros_like(rows_PSD), torch.zeros_like(columns_PSD)
         with without_autocast(q):
-            for b, grad_LAS in enumerate(grad_columns[:, first:]):
-                q_LAD = q[b, first:].to(dtype)
-                total_LAD = torch.zeros_like(q_LAD)
-                for axis, part_LAS in enumerate(grad_LAS.split(sizes, dim=2)):
-                    grad_PSD = grad_vectors[axis]
-                    if grad_PSD is None:
-                        continue
-                    vectors_PSD = vectors[axis].to(dtype)
-                    for q_PRD, part_PRS, total_PRD in zip(
-                        _places(q_LAD, axis, grid),
-                        _places(part_LAS, axis, grid),
-                        _places(total_LAD, axis, grid),
-                        strict=True,
-                    ):
-                        total_PRD += torch.bmm(part_PRS, vectors_PSD)
-                        grad_PSD.baddbmm_(part_PRS.transpose(1, 2), q_PRD)
-                grad_q[b, first:] = total_LAD
-        given = [g if g is None else g.to(v.dtype) for g, v in zip(grad_vectors, vectors, strict=True)]
-        return grad_q, None, None, *given
+            parts = q[:, first:], grad[:, first:], grad_q[:, first:]
+            for q_LAD, grad_LAS, grad_q_LAD in zip(*parts, strict=True):
+                q_PRD = _by_row(q_LAD, num_rows).to(grad.dtype)
+                of_rows, of_columns = (_by_row(part, num_rows) for part in grad_LAS.split(sizes, dim=2))
+                of_columns = of_columns.transpose(0, 1)
+                total_PRD = torch.bmm(of_rows, rows_PSD)
+                total_PRD += torch.bmm(of_columns, columns_PSD).transpose(0, 1)
+                grad_q_LAD.copy_(total_PRD.view(grad_q_LAD.shape))
+                grad_rows.baddbmm_(of_rows.transpose(1, 2), q_PRD)
+                grad_columns.baddbmm_(of_columns.transpose(1, 2), q_PRD.transpose(0, 1))
+        return grad_q, None, None, grad_rows, grad_columns
 
 
-def _places(x_LAS: Tensor, axis: int, grid: THW) -> Iterator[Tensor]:
-    """Views (P, R, S) of one clip that together hold it once: P places along the axis, in order."""
-    t, h, w = grid
-    _, heads, size = x_LAS.shape
-    if axis == 0:
-        yield x_LAS.view(t, h * w * heads, size)
-    elif axis == 1:
-        yield from x_LAS.view(t, h, w * heads, size)
-    else:
-        yield from x_LAS.view(t * h, w, heads, size).permute(2, 1, 0, 3)
+def _by_row(x_LAS: Tensor, num_rows: int) -> Tensor:
+    """A view of one clip's tokens: (T * H, W * A, S). Transposed, its places are the columns of each head."""
+    length, heads, size = x_LAS.shape
+    return x_LAS.view(num_rows, length // num_rows * heads, size)
