@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mvit_video.cli.parsing import Parser, UsageError
 
 if TYPE_CHECKING:
-    from mvit_video.launch.state import RunState
+    from mvit_video.launch.looking.state import RunState
 
 _DESCRIPTION = """Say how a run that mvit-video submit handed in stands: whether it waits, runs, is done or
 has failed and why, how far it is, how often it was queued again, and where its logs are.
@@ -53,9 +53,9 @@ def run(args: argparse.Namespace) -> int:
     folder = Path(args.folder)
     if args.follow and not args.logs:
         raise UsageError("-f follows the logs: it goes with --logs")
-    from mvit_video.launch.describing import describe
-    from mvit_video.launch.state import look
-    from mvit_video.launch.waiting import wait
+    from mvit_video.launch.looking.describing import describe
+    from mvit_video.launch.looking.state import look
+    from mvit_video.launch.looking.waiting import wait
 
     if args.retry:
         _retry(folder)
@@ -77,7 +77,7 @@ def exit_status(state: "RunState") -> int:
 
 
 def _retry(folder: Path) -> None:
-    from mvit_video.launch.submitting import submit_again
+    from mvit_video.launch.queueing.submitting import submit_again
 
     _, job, parts = submit_again(folder)
     what = f"parts {', '.join(map(str, parts))}" if parts else "the run, from its last checkpoint"
@@ -85,8 +85,8 @@ def _retry(folder: Path) -> None:
 
 
 def _merge(folder: Path) -> None:
-    from mvit_video.launch.parts import finish
-    from mvit_video.launch.state import look
+    from mvit_video.launch.array.parts import finish
+    from mvit_video.launch.looking.state import look
 
     state = look(folder)
     if not state.request.parts:
@@ -95,8 +95,8 @@ def _merge(folder: Path) -> None:
 
 
 def _show_logs(state: "RunState", args: argparse.Namespace) -> None:
-    from mvit_video.launch.logs import follow_logs, show_logs
-    from mvit_video.launch.state import look
+    from mvit_video.launch.looking.logs import follow_logs, show_logs
+    from mvit_video.launch.looking.state import look
 
     show_logs(state.submission, args.lines, sys.stdout.write)
     sys.stdout.flush()

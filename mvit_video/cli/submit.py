@@ -198,7 +198,7 @@ def _go(
     config: "Config | None" = None,
     videos: Sequence[str] = (),
 ) -> int:
-    from mvit_video.launch import submitting
+    from mvit_video.launch.queueing import submitting
 
     if args.dry_run:
         print(submitting.show_script(run_folder, request), end="")
@@ -210,8 +210,8 @@ def _go(
     if not args.wait:
         return 0
     from mvit_video.cli.status import exit_status
-    from mvit_video.launch.describing import describe
-    from mvit_video.launch.waiting import wait
+    from mvit_video.launch.looking.describing import describe
+    from mvit_video.launch.looking.waiting import wait
 
     state = wait(run_folder)
     print(describe(state))
@@ -300,7 +300,7 @@ def given_flags(parser: Parser, args: argparse.Namespace, *, but: Sequence[str] 
 
 def _check_slurm(args: argparse.Namespace, tasks: int) -> None:
     """Refuse a machine without Slurm, and say how to do the same on it alone."""
-    from mvit_video.launch.sbatch import check_slurm
+    from mvit_video.launch.queueing.sbatch import check_slurm
 
     if args.predict is not None:
         check_slurm(f"mvit-video predict {shlex.join(args.predict)}")

@@ -17,13 +17,13 @@ from mvit_video.engine.machine import num_cpus
 from mvit_video.engine.resolve import resolve_architecture, resolve_decoding
 from mvit_video.finetuning.choosing import ModelChoice, choose_model, fetch
 from mvit_video.finetuning.errors import FinetuneError
-from mvit_video.finetuning.fingerprints import Fingerprint, take_fingerprints
-from mvit_video.finetuning.gathering import check_sizes, describe, gather
-from mvit_video.finetuning.near_duplicates import Pair, find_pairs, join_copies
 from mvit_video.finetuning.planning import Mode, Plan, Situation, build_config, make_plan
 from mvit_video.finetuning.record import Record, Request, describe_request, write_record
-from mvit_video.finetuning.sources import Sources, find_sources
-from mvit_video.finetuning.splitting import Split, split, split_given
+from mvit_video.finetuning.videos.fingerprints import Fingerprint, take_fingerprints
+from mvit_video.finetuning.videos.gathering import check_sizes, describe, gather
+from mvit_video.finetuning.videos.near_duplicates import Pair, find_pairs, join_copies
+from mvit_video.finetuning.videos.sources import Sources, find_sources
+from mvit_video.finetuning.videos.splitting import Split, split, split_given
 
 BEST = "checkpoints/checkpoint_best.pyth"
 _SPLITS = ("train", "val", "test")

@@ -21,7 +21,7 @@ from mvit_video.finetuning.record import (
     read_record,
     write_record,
 )
-from mvit_video.finetuning.reporting import REPORT, Report, make_report, predict_line, write_report
+from mvit_video.finetuning.reporting.files import REPORT, Report, make_report, predict_line, write_report
 
 _logger = logging.getLogger("mvit_video.finetuning")
 
@@ -121,7 +121,7 @@ def _begun(folder: Path, request: Request) -> Record | None:
 def _train_and_test(config: Config, record: Record) -> TestResult:
     """Train, or what is left of it, and measure the best weights over the views of each video."""
     if record.mode == "frozen":
-        from mvit_video.finetuning.head import train_frozen
+        from mvit_video.finetuning.head.training import train_frozen
 
         train_frozen(config, record.facts["class_names"])
         config = config.model_copy(update={"train": config.train.model_copy(update={"enable": False})})

@@ -13,7 +13,7 @@ from kit.tiny_runs import YAML, write_videos
 from mvit_video.cli import main
 from mvit_video.config import load_config
 from mvit_video.data.lists.reading import read_list
-from mvit_video.launch.circumstances import describe_checkout
+from mvit_video.launch.queueing.circumstances import describe_checkout
 from mvit_video.launch.submission import last_submission
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mvit_video.engine.testing.results import TestResult, VideoResult
-from mvit_video.finetuning.accuracy import Share, by_class, confusion, mean_of_classes, overall
+from mvit_video.finetuning.reporting.accuracy import Share, by_class, confusion, mean_of_classes, overall
 
 
 def result(*answers):

@@ -10,9 +10,9 @@ import pytest
 from kit.videos import write_video
 
 from mvit_video.data import Decoding, VideoList, VideoRecord
-from mvit_video.finetuning.fingerprints import take_fingerprints
-from mvit_video.finetuning.near_duplicates import copies, find_pairs, join_copies
-from mvit_video.finetuning.sources import Sources
+from mvit_video.finetuning.videos.fingerprints import take_fingerprints
+from mvit_video.finetuning.videos.near_duplicates import copies, find_pairs, join_copies
+from mvit_video.finetuning.videos.sources import Sources
 
 
 def scene(seed):

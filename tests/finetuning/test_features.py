@@ -17,8 +17,8 @@ from mvit_video.engine import Stopped
 from mvit_video.engine.resolve import resolve_architecture, resolve_views
 from mvit_video.engine.stopping import signals_noted
 from mvit_video.finetuning.errors import FinetuneError
-from mvit_video.finetuning.feature_cache import FeatureCache, describe_backbone
-from mvit_video.finetuning.features import compute_features
+from mvit_video.finetuning.head.feature_cache import FeatureCache, describe_backbone
+from mvit_video.finetuning.head.features import compute_features
 from mvit_video.models import MViT
 
 

@@ -5,9 +5,9 @@ from itertools import pairwise
 import pytest
 import torch
 
-from mvit_video.finetuning.features import Features
-from mvit_video.finetuning.fitting import PENALTIES, PENALTY, score, train_head
-from mvit_video.finetuning.logistic import Linear
+from mvit_video.finetuning.head.features import Features
+from mvit_video.finetuning.head.fitting import PENALTIES, PENALTY, score, train_head
+from mvit_video.finetuning.head.logistic import Linear
 
 
 def drawn(seed, videos=30, views=4, width=12, classes=3, spread=1.5):

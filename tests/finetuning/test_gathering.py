@@ -8,7 +8,7 @@ from kit.lists import touch
 
 from mvit_video.data import read_list
 from mvit_video.finetuning.errors import FinetuneError
-from mvit_video.finetuning.gathering import check_sizes, describe, gather
+from mvit_video.finetuning.videos.gathering import check_sizes, describe, gather
 
 
 @pytest.fixture

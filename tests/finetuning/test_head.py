@@ -20,9 +20,9 @@ from mvit_video.engine.records.logs import read_rows
 from mvit_video.engine.resolve import resolve_architecture, resolve_views
 from mvit_video.engine.stopping import signals_noted
 from mvit_video.finetuning.errors import FinetuneError
-from mvit_video.finetuning.features import compute_features
-from mvit_video.finetuning.fitting import PENALTIES, PENALTY
-from mvit_video.finetuning.head import train_frozen, training_views
+from mvit_video.finetuning.head.features import compute_features
+from mvit_video.finetuning.head.fitting import PENALTIES, PENALTY
+from mvit_video.finetuning.head.training import train_frozen, training_views
 from mvit_video.inference import Predictor
 from mvit_video.models import MViT
 from mvit_video.weights import read_checkpoint

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from mvit_video.finetuning.logistic import Linear, fit_logistic, zeros
+from mvit_video.finetuning.head.logistic import Linear, fit_logistic, zeros
 
 
 def problem(dtype=torch.float64, rows=60, width=5, classes=3):
@@ -50,7 +50,7 @@ def test_single_precision_finds_the_same():
 def test_rows_in_several_parts(monkeypatch):
     x_NC, labels_N = problem()
     whole = fit_logistic(x_NC, labels_N, zeros(3, 5), penalty=0.1, smoothing=0.1)
-    monkeypatch.setattr("mvit_video.finetuning.logistic._ROWS", 7)
+    monkeypatch.setattr("mvit_video.finetuning.head.logistic._ROWS", 7)
     parts = fit_logistic(x_NC, labels_N, zeros(3, 5), penalty=0.1, smoothing=0.1)
     torch.testing.assert_close(parts.linear.weight, whole.linear.weight, atol=1e-6, rtol=1e-6)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mvit_video.finetuning.pictures import draw_confusion
+from mvit_video.finetuning.reporting.pictures import draw_confusion
 
 
 def cells(picture, num):

@@ -9,7 +9,7 @@ from PIL import Image
 
 from mvit_video.engine.testing.evaluation import summarise
 from mvit_video.engine.testing.results import VideoResult
-from mvit_video.finetuning.reporting import make_report, predict_line, write_report
+from mvit_video.finetuning.reporting.files import make_report, predict_line, write_report
 
 NAMES = ("run, fast", "jump", "swim", "fly", "crawl", "roll")
 FACTS = {

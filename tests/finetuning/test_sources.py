@@ -4,7 +4,7 @@ import pytest
 
 from mvit_video.data import VideoList
 from mvit_video.finetuning.errors import FinetuneError
-from mvit_video.finetuning.sources import find_sources
+from mvit_video.finetuning.videos.sources import find_sources
 
 CLASSES = ("jump", "run")
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from mvit_video.data import VideoList
 from mvit_video.finetuning.errors import FinetuneError
-from mvit_video.finetuning.sources import find_sources
-from mvit_video.finetuning.splitting import part_by_source, split, split_given
+from mvit_video.finetuning.videos.sources import find_sources
+from mvit_video.finetuning.videos.splitting import part_by_source, split, split_given
 
 
 def listing(num_classes, sources, clips, top="/top"):

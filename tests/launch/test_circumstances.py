@@ -4,7 +4,7 @@ import subprocess
 
 import torch
 
-from mvit_video.launch.circumstances import describe_checkout, describe_circumstances
+from mvit_video.launch.queueing.circumstances import describe_checkout, describe_circumstances
 from mvit_video.version import __version__
 
 

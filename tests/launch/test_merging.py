@@ -9,9 +9,9 @@ from mvit_video.engine.testing.evaluation import summarise
 from mvit_video.engine.testing.results import VideoResult, write_results
 from mvit_video.inference.reports import open_report
 from mvit_video.inference.results import ClassScore, ClipPrediction, Prediction
+from mvit_video.launch.array.merging import merge_parts
+from mvit_video.launch.array.part_of_test import describe_weights, write_rows
 from mvit_video.launch.errors import LaunchError
-from mvit_video.launch.merging import merge_parts
-from mvit_video.launch.part_of_test import describe_weights, write_rows
 
 PATHS = ["a.mp4", "b, with a comma.mp4", 'c "quoted".mp4', "d\nbroken.mp4", "gone.mp4", "f.mp4", "é.mp4"]
 

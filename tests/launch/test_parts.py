@@ -14,10 +14,7 @@ from hypothesis import strategies as st
 from mvit_video.data.lists.reading import read_list
 from mvit_video.engine.errors import Stopped
 from mvit_video.engine.stopping import signals_noted
-from mvit_video.launch import waiting
-from mvit_video.launch.describing import describe
-from mvit_video.launch.errors import LaunchError
-from mvit_video.launch.parts import (
+from mvit_video.launch.array.parts import (
     _first_to_join,
     cut_videos,
     missing_parts,
@@ -26,8 +23,11 @@ from mvit_video.launch.parts import (
     share,
     work,
 )
-from mvit_video.launch.sitting import Sitting, Task
-from mvit_video.launch.state import look
+from mvit_video.launch.errors import LaunchError
+from mvit_video.launch.job.sitting import Sitting, Task
+from mvit_video.launch.looking import waiting
+from mvit_video.launch.looking.describing import describe
+from mvit_video.launch.looking.state import look
 
 FAILS_TWICE = """
 import os, pathlib, signal, sys
@@ -158,7 +158,7 @@ def all_done(sitting, monkeypatch):
 
 def test_a_join_that_fails_keeps_no_lock(all_done):
     result_path(all_done, 0).write_text("broken")
-    code = "import sys; from mvit_video.launch.parts import PartJob; PartJob(sys.argv[1], 1)()"
+    code = "import sys; from mvit_video.launch.array.parts import PartJob; PartJob(sys.argv[1], 1)()"
     done = subprocess.run([sys.executable, "-c", code, str(all_done.folder)], capture_output=True, text=True)
     assert done.returncode == 2
     assert "00000.json: is no report" in done.stderr
@@ -180,9 +180,10 @@ def test_who_waits_joins_what_nobody_joined(all_done, commands, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("job", "status"), [("jobs.RunJob(sys.argv[1])", 2), ("parts.PartJob(sys.argv[1], 1)", 0)]
+    ("module", "job", "status"),
+    [("job.tasks", "RunJob(sys.argv[1])", 2), ("array.parts", "PartJob(sys.argv[1], 1)", 0)],
 )
-def test_a_signal_is_noted_from_the_first_line_on(sitting, job, status):
+def test_a_signal_is_noted_from_the_first_line_on(sitting, module, job, status):
     """It comes while the record is read, which waits here; the run ends as it lacks a configuration."""
     submission = sitting.submission
     submission.parts.mkdir()
@@ -190,7 +191,7 @@ def test_a_signal_is_noted_from_the_first_line_on(sitting, job, status):
     record = submission.folder / "submission.json"
     kept = record.rename(record.with_suffix(".kept"))
     os.mkfifo(record)
-    code = f"import sys; from mvit_video.launch import jobs, parts; {job}()"
+    code = f"import sys; from mvit_video.launch.{module} import *; {job}()"
     process = subprocess.Popen(
         [sys.executable, "-c", code, str(submission.folder)], stderr=subprocess.DEVNULL
     )

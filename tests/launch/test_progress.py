@@ -1,6 +1,6 @@
 """Counting starts that leave nothing behind."""
 
-from mvit_video.launch.progress import newest_checkpoint, starts_without_progress
+from mvit_video.launch.job.progress import newest_checkpoint, starts_without_progress
 
 
 def started(saved, **details):

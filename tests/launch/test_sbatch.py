@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from mvit_video.launch.errors import LaunchError
-from mvit_video.launch.jobs import RunJob
+from mvit_video.launch.job.tasks import RunJob
+from mvit_video.launch.queueing.sbatch import check_slurm, sbatch_script, submit_jobs
 from mvit_video.launch.resources import Resources
-from mvit_video.launch.sbatch import check_slurm, sbatch_script, submit_jobs
 
 
 def options(script):

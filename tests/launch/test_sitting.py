@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from mvit_video.launch.deadline import seconds_to_end
+from mvit_video.launch.job.deadline import seconds_to_end
 
 LEAVE = """
 import sys
 from pathlib import Path
 from mvit_video.engine.errors import Stopped
-from mvit_video.launch.sitting import Sitting, Task, failures_told, log_to_stderr
+from mvit_video.launch.job.sitting import Sitting, Task, failures_told, log_to_stderr
 from mvit_video.launch.submission import Submission
 submission = Submission(Path(sys.argv[1]))
 sitting = Sitting(submission, submission.request(), Task.here())
@@ -25,7 +25,7 @@ with log_to_stderr(), failures_told(sitting):
 FAIL = """
 import sys
 from pathlib import Path
-from mvit_video.launch.sitting import Sitting, Task, failures_told, log_to_stderr
+from mvit_video.launch.job.sitting import Sitting, Task, failures_told, log_to_stderr
 from mvit_video.launch.submission import Submission
 submission = Submission(Path(sys.argv[1]))
 with log_to_stderr(), failures_told(Sitting(submission, submission.request(), Task.here())):
@@ -146,7 +146,7 @@ def test_failures_are_told_in_a_line(make_submission, error, status, mendable):
 
 
 def aftermath(submission, restart=0):
-    code = "import sys; from mvit_video.launch.aftermath import main; main(sys.argv[1:])"
+    code = "import sys; from mvit_video.launch.job.aftermath import main; main(sys.argv[1:])"
     return run(code, submission, 137, restart=restart)
 
 
@@ -221,7 +221,7 @@ def test_a_run_that_hangs_is_queued_again_before_the_time_limit(make_submission,
     commands.add("scontrol", says=f"JobId=12 JobState=RUNNING EndTime={end:%Y-%m-%dT%H:%M:%S}\n")
     submission = make_submission()
     start(submission)
-    code = "import sys; from mvit_video.launch import deadline; deadline._LEFT_SECONDS = 60.0\n"
+    code = "import sys; from mvit_video.launch.job import deadline; deadline._LEFT_SECONDS = 60.0\n"
     done = run(code + "deadline.main(sys.argv[1:])", submission)
     assert (done.returncode, commands.calls[-1]) == (0, "scontrol requeue 12")
     assert datetime.now() >= end - timedelta(seconds=61)
@@ -238,7 +238,7 @@ def test_silence_is_no_missing_time_limit(make_submission, commands):
     submission = make_submission()
     start(submission)
     code = (
-        "import sys; from mvit_video.launch import deadline\n"
+        "import sys; from mvit_video.launch.job import deadline\n"
         "deadline._LEFT_SECONDS, deadline._ASK_AGAIN_SECONDS = 60.0, 0.1\n"
     )
     assert run(code + "deadline.main(sys.argv[1:])", submission).returncode == 0

@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from mvit_video.launch import logs
-from mvit_video.launch.describing import describe
 from mvit_video.launch.errors import LaunchError
-from mvit_video.launch.logs import follow_logs, show_logs
+from mvit_video.launch.looking import logs
+from mvit_video.launch.looking.describing import describe
+from mvit_video.launch.looking.logs import follow_logs, show_logs
+from mvit_video.launch.looking.state import judge, last_rows, look
+from mvit_video.launch.queueing.submitting import submit_again
 from mvit_video.launch.slurm import JobState
-from mvit_video.launch.state import judge, last_rows, look
-from mvit_video.launch.submitting import submit_again
 
 
 def event(name, **details):

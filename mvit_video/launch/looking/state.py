@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mvit_video.launch import slurm
+from mvit_video.launch.array.parts import missing_parts
 from mvit_video.launch.errors import LaunchError
-from mvit_video.launch.parts import missing_parts
 from mvit_video.launch.slurm import JobState
 from mvit_video.launch.submission import Event, Request, Submission, last_submission
 

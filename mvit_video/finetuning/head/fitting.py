@@ -11,8 +11,8 @@ from torch import Tensor
 
 from mvit_video.engine.testing.ensemble import EnsembleMethod
 from mvit_video.engine.testing.metrics import topk_correct
-from mvit_video.finetuning.features import Features
-from mvit_video.finetuning.logistic import Linear, fit_logistic, zeros
+from mvit_video.finetuning.head.features import Features
+from mvit_video.finetuning.head.logistic import Linear, fit_logistic, zeros
 
 # Strongest first: each fit starts where the one before it ended.
 PENALTIES = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001)

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvit_video.data import VideoList
-from mvit_video.finetuning.fingerprints import Fingerprint
-from mvit_video.finetuning.sources import Sources
+from mvit_video.finetuning.videos.fingerprints import Fingerprint
+from mvit_video.finetuning.videos.sources import Sources
 
 Kind = Literal["the same pictures", "mirrored"]
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from mvit_video.config import Config, dump_config
 from mvit_video.launch import slurm
-from mvit_video.launch.circumstances import describe_checkout, describe_circumstances
+from mvit_video.launch.array.parts import PartJob, cut_videos, missing_parts
 from mvit_video.launch.errors import LaunchError
-from mvit_video.launch.jobs import RunJob
-from mvit_video.launch.parts import PartJob, cut_videos, missing_parts
-from mvit_video.launch.sbatch import Call, check_slurm, sbatch_script, submit_jobs
+from mvit_video.launch.job.tasks import RunJob
+from mvit_video.launch.queueing.circumstances import describe_checkout, describe_circumstances
+from mvit_video.launch.queueing.sbatch import Call, check_slurm, sbatch_script, submit_jobs
 from mvit_video.launch.submission import Request, Submission, last_submission, new_submission
 
 

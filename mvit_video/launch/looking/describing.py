@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 
-from mvit_video.launch.state import Progress, RunState
+from mvit_video.launch.looking.state import Progress, RunState
 from mvit_video.launch.submission import Event
 
 _LONGEST_HISTORY = 12

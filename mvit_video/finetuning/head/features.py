@@ -22,7 +22,7 @@ from mvit_video.engine.resolve import resolve_decoding, resolve_statistics, reso
 from mvit_video.engine.stopping import signal_seen, signals_noted
 from mvit_video.engine.testing.evaluation import ViewScorer
 from mvit_video.finetuning.errors import FinetuneError
-from mvit_video.finetuning.feature_cache import FeatureCache, describe_backbone
+from mvit_video.finetuning.head.feature_cache import FeatureCache, describe_backbone
 from mvit_video.models import MViT
 
 _SAID = 5  # of the videos that cannot be read

@@ -20,8 +20,8 @@ from mvit_video.engine.records.logs import RunLog, prepare_output_dir
 from mvit_video.engine.resolve import resolve_architecture, resolve_smoothing, resolve_views
 from mvit_video.engine.stopping import signal_seen, signals_noted
 from mvit_video.finetuning.errors import FinetuneError
-from mvit_video.finetuning.features import Features, compute_features
-from mvit_video.finetuning.fitting import PENALTIES, PENALTY, Candidate, train_head
+from mvit_video.finetuning.head.features import Features, compute_features
+from mvit_video.finetuning.head.fitting import PENALTIES, PENALTY, Candidate, train_head
 from mvit_video.models import MViT
 
 _VIEWS = 500  # of all videos to learn from, which a CPU computes in minutes

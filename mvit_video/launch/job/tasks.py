@@ -7,8 +7,8 @@ from pathlib import Path
 from mvit_video.engine.errors import PASSING_STATUS, Stopped
 from mvit_video.engine.processes.environment import RENDEZVOUS_VARIABLE
 from mvit_video.engine.stopping import signals_noted
-from mvit_video.launch.progress import newest_checkpoint
-from mvit_video.launch.sitting import Sitting, Task, exit_now, failures_told, log_to_stderr
+from mvit_video.launch.job.progress import newest_checkpoint
+from mvit_video.launch.job.sitting import Sitting, Task, exit_now, failures_told, log_to_stderr
 from mvit_video.launch.submission import Submission
 
 

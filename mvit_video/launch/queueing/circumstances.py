@@ -12,7 +12,7 @@ from typing import Any
 
 from mvit_video.version import __version__
 
-PACKAGE = Path(__file__).parents[1]
+PACKAGE = Path(__file__).parents[2]
 _VERSIONS = ("torchvision", "av", "submitit")
 
 

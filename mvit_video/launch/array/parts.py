@@ -17,9 +17,9 @@ from mvit_video.data.lists.records import VideoList, VideoRecord
 from mvit_video.data.lists.writing import can_be_written, write_list
 from mvit_video.engine.errors import Stopped
 from mvit_video.engine.stopping import signal_seen, signals_noted
+from mvit_video.launch.array.merging import merge_parts
 from mvit_video.launch.errors import LaunchError
-from mvit_video.launch.merging import merge_parts
-from mvit_video.launch.sitting import Sitting, Task, failures_told, log_to_stderr
+from mvit_video.launch.job.sitting import Sitting, Task, failures_told, log_to_stderr
 from mvit_video.launch.submission import Request, Submission
 
 _LOOK_SECONDS = 0.5
@@ -136,7 +136,7 @@ def part_command(submission: Submission, request: Request, part: int) -> list[st
     """The program that does a part."""
     python = [sys.executable, "-u", "-m"]
     if request.what == "test":
-        return [*python, "mvit_video.launch.part_of_test", str(submission.folder), str(part)]
+        return [*python, "mvit_video.launch.array.part_of_test", str(submission.folder), str(part)]
     videos = submission.parts / f"{part:05d}.list"
     output = result_path(submission, part)
     return [*python, "mvit_video", "predict", str(videos), *request.words, "--output", str(output)]

@@ -20,7 +20,7 @@ from typing import NoReturn, Self
 from mvit_video.engine.errors import PASSING_STATUS, Stopped, is_mendable
 from mvit_video.launch import slurm
 from mvit_video.launch.errors import LaunchError
-from mvit_video.launch.progress import starts_without_progress
+from mvit_video.launch.job.progress import starts_without_progress
 from mvit_video.launch.submission import Event, Request, Submission
 
 _ANSWER_SECONDS = 60.0  # how long SIGTERM may stay unexplained

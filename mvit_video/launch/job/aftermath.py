@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mvit_video.launch.errors import LaunchError
-from mvit_video.launch.progress import newest_checkpoint
-from mvit_video.launch.sitting import Sitting, Task, log_to_stderr
+from mvit_video.launch.job.progress import newest_checkpoint
+from mvit_video.launch.job.sitting import Sitting, Task, log_to_stderr
 from mvit_video.launch.submission import Submission
 
 

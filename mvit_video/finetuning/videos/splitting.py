@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from mvit_video.data import VideoList
 from mvit_video.finetuning.errors import FinetuneError
-from mvit_video.finetuning.gathering import describe
-from mvit_video.finetuning.sources import Sources
+from mvit_video.finetuning.videos.gathering import describe
+from mvit_video.finetuning.videos.sources import Sources
 
 _LARGE = 20_000  # videos, of which a tenth is plenty to measure with
 _LEAST_REPORT = 30  # videos to measure with, for others to be spared for choosing

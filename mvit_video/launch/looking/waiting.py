@@ -3,8 +3,8 @@
 import time
 from pathlib import Path
 
-from mvit_video.launch.parts import finish
-from mvit_video.launch.state import RunState, look
+from mvit_video.launch.array.parts import finish
+from mvit_video.launch.looking.state import RunState, look
 
 _LOOK_SECONDS = 10.0  # Slurm's controller answers everybody
 _SURE_SECONDS = 15.0  # a node that fails ends the job for a moment, before it is queued again

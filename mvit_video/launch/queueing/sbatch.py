@@ -70,7 +70,7 @@ def submit_jobs(submission: Submission, request: Request, calls: Sequence[Call])
 def _executor(submission: Submission, request: Request) -> _Executor:
     executor = _Executor(submission.logs)
     parameters = _parameters(request.resources, request.directory)
-    python, folder = f"{executor.python} -m mvit_video.launch", shlex.quote(str(submission.folder))
+    python, folder = f"{executor.python} -m mvit_video.launch.job", shlex.quote(str(submission.folder))
     # The processes may hang, or be gone without a word: what to do then is up to the script.
     parameters["setup"] = [*request.resources.setup, f"{python}.deadline {folder} &"]
     parameters["teardown"] = [

@@ -14,8 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvit_video.engine.testing.results import TestResult
-from mvit_video.finetuning.accuracy import ClassAccuracy, Share, by_class, confusion, mean_of_classes, overall
-from mvit_video.finetuning.pictures import draw_confusion
+from mvit_video.finetuning.reporting.accuracy import (
+    ClassAccuracy,
+    Share,
+    by_class,
+    confusion,
+    mean_of_classes,
+    overall,
+)
+from mvit_video.finetuning.reporting.pictures import draw_confusion
 
 REPORT = "report.md"
 _SHOWN = 12  # classes in report.md

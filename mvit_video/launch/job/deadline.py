@@ -11,8 +11,8 @@ from datetime import datetime
 from pathlib import Path
 
 from mvit_video.launch import slurm
-from mvit_video.launch.aftermath import look_after
-from mvit_video.launch.sitting import Task, log_to_stderr
+from mvit_video.launch.job.aftermath import look_after
+from mvit_video.launch.job.sitting import Task, log_to_stderr
 from mvit_video.launch.submission import Submission
 
 _LEFT_SECONDS = 15.0  # to be queued again in; Slurm's clock ticks twice a minute

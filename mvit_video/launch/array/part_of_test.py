@@ -1,4 +1,7 @@
-"""The program that tests the videos of one part: ``python -m mvit_video.launch.part_of_test FOLDER PART``."""
+"""The program that tests the videos of one part.
+
+    python -m mvit_video.launch.array.part_of_test FOLDER PART
+"""
 
 import hashlib
 import json
@@ -16,8 +19,8 @@ from mvit_video.data import DamagedVideoWarning
 from mvit_video.engine.inputs import find_weights
 from mvit_video.engine.testing.results import VideoResult
 from mvit_video.engine.testing.testing import prepare_test, test
-from mvit_video.launch.parts import result_path, share
-from mvit_video.launch.sitting import log_to_stderr
+from mvit_video.launch.array.parts import result_path, share
+from mvit_video.launch.job.sitting import log_to_stderr
 from mvit_video.launch.submission import Submission
 
 

@@ -1,0 +1,1 @@
+"""Which videos there are, which belong together, and which are learned from."""

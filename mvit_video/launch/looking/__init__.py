@@ -1,0 +1,1 @@
+"""How a submission stands: for whoever asks, or waits."""
