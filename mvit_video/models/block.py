@@ -93,12 +93,15 @@ class MultiScaleBlock(nn.Module):
         if self.proj is None or self.widens_in_attention:
             if not (self.training or torch.is_grad_enabled()):
                 return add_mlp_branch(x_BNC, self.norm2, self.mlp)
-            branch = mlp_branch(x_BNC, self.norm2, self.mlp)
+            branch = mlp_branch(x_BNC, self.norm2, self.mlp, keep_hidden=not self.checkpoint_activations)
         else:
             normed = self.norm2(x_BNC)
             skip = self.proj(normed)
-            pieces = runs_in_pieces(x_BNC, self.norm2, self.mlp)  # which norm each once more
-            branch = mlp_branch(x_BNC, self.norm2, self.mlp) if pieces else self.mlp(normed)
+            if runs_in_pieces(x_BNC, self.norm2, self.mlp):  # which norm each once more
+                keep_hidden = not self.checkpoint_activations
+                branch = mlp_branch(x_BNC, self.norm2, self.mlp, keep_hidden=keep_hidden)
+            else:
+                branch = self.mlp(normed)
         out_BNC: Tensor = skip + self.drop_path(branch)
         return out_BNC
 

@@ -2,8 +2,9 @@
 
 The hidden activation is the largest tensor of the model, four times as wide as the tokens. Every token goes
 through alone, so it is made for a piece of the tokens at a time: on a CPU the piece stays in the cache, and
-no fresh memory is asked for. In training nothing is kept but the branch's input; the backward pass makes the
-hidden activation of each piece again, which costs one of seven matrix products.
+no fresh memory is asked for. In training it is kept, before the GELU, unless memory is to be spared: then
+nothing is kept but the branch's input, and the backward pass makes the hidden activation of each piece again,
+which costs one of seven matrix products.
 
 Letters: B clips, N tokens with the class token, L tokens of all clips as one axis, C width, H hidden width.
 """
@@ -42,13 +43,15 @@ class Mlp(nn.Module):
         return out
 
 
-def mlp_branch(x_BNC: Tensor, norm: nn.LayerNorm, mlp: Mlp) -> Tensor:
+def mlp_branch(x_BNC: Tensor, norm: nn.LayerNorm, mlp: Mlp, *, keep_hidden: bool = False) -> Tensor:
     """MLP(LN(x)), piece by piece where that pays.
 
     Args:
         x_BNC: (B, N, C) tokens.
         norm: Of width C.
         mlp: From width C.
+        keep_hidden: In training, whether to keep the hidden activation for the backward pass. It is made
+            again nevertheless where float32 stands in for bfloat16: that would double the memory.
 
     Returns:
         (B, N, dim_out).
@@ -57,7 +60,8 @@ def mlp_branch(x_BNC: Tensor, norm: nn.LayerNorm, mlp: Mlp) -> Tensor:
         out: Tensor = mlp(norm(x_BNC))
         return out
     if torch.is_grad_enabled():
-        branch: Tensor = _Branch.apply(x_BNC, norm.eps, *_parameters(norm, mlp))
+        keep_hidden = keep_hidden and not widens(x_BNC)
+        branch: Tensor = _Branch.apply(x_BNC, norm.eps, keep_hidden, *_parameters(norm, mlp))
         return branch
     out_BNC = x_BNC.new_empty((*x_BNC.shape[:2], mlp.fc2.out_features), dtype=_output_dtype(x_BNC))
     _forward(x_BNC, norm.eps, _parameters(norm, mlp), out_BNC, add=False)
@@ -150,8 +154,16 @@ def _pieces(x_LC: Tensor, hidden: int) -> Iterator[slice]:
         yield slice(start, start + size)
 
 
-def _forward(x_BNC: Tensor, eps: float, parameters: _Parameters, out_BNO: Tensor, *, add: bool) -> None:
-    """Write the branch to `out_BNO`, or add it."""
+def _forward(
+    x_BNC: Tensor,
+    eps: float,
+    parameters: _Parameters,
+    out_BNO: Tensor,
+    *,
+    add: bool,
+    hidden_LH: Tensor | None = None,
+) -> None:
+    """Write the branch to `out_BNO`, or add it; and the hidden activation to `hidden_LH`, if it is given."""
     precision = _precision(x_BNC)
     x_LC, out_LO = x_BNC.flatten(0, 1), out_BNO.view(-1, out_BNO.shape[-1])
     with torch.no_grad(), torch.autocast(x_BNC.device.type, enabled=False):
@@ -159,36 +171,44 @@ def _forward(x_BNC: Tensor, eps: float, parameters: _Parameters, out_BNO: Tensor
         for piece in _pieces(x_LC, p.bias1.shape[0]):
             wide = x_LC[piece].to(precision.norm)
             normed = F.layer_norm(wide, wide.shape[-1:], p.norm_weight, p.norm_bias, eps)
-            hidden = F.linear(normed.to(precision.product), p.weight1, p.bias1)
-            _write(torch.ops.aten.gelu_(hidden), p, out_LO[piece], add=add)
+            normed = normed.to(precision.product)
+            if hidden_LH is None:
+                active = torch.ops.aten.gelu_(F.linear(normed, p.weight1, p.bias1))
+            else:
+                active = F.gelu(torch.addmm(p.bias1, normed, p.weight1.t(), out=hidden_LH[piece]))
+            _write(active, p, out_LO[piece], add=add)
 
 
-def _write(hidden_LH: Tensor, p: _Parameters, out_LO: Tensor, *, add: bool) -> None:
+def _write(active_LH: Tensor, p: _Parameters, out_LO: Tensor, *, add: bool) -> None:
     """Write the second layer's result to `out_LO`, or add it; in float32 without room for it elsewhere."""
-    if out_LO.dtype != hidden_LH.dtype or out_LO.dtype not in (torch.float32, torch.float64):
-        branch = F.linear(hidden_LH, p.weight2, p.bias2)
+    if out_LO.dtype != active_LH.dtype or out_LO.dtype not in (torch.float32, torch.float64):
+        branch = F.linear(active_LH, p.weight2, p.bias2)
         out_LO.copy_(out_LO + branch if add else branch)
     elif add:
-        out_LO.add_(p.bias2).addmm_(hidden_LH, p.weight2.t())
+        out_LO.add_(p.bias2).addmm_(active_LH, p.weight2.t())
     else:
-        torch.addmm(p.bias2, hidden_LH, p.weight2.t(), out=out_LO)
+        torch.addmm(p.bias2, active_LH, p.weight2.t(), out=out_LO)
 
 
 class _Branch(torch.autograd.Function):
-    """The branch in training: keeps its input alone."""
+    """The branch in training: keeps its input and, where asked to, the hidden activation."""
 
     @staticmethod
-    def forward(ctx: Any, x_BNC: Tensor, eps: float, *parameters: Tensor) -> Tensor:
+    def forward(ctx: Any, x_BNC: Tensor, eps: float, keep_hidden: bool, *parameters: Tensor) -> Tensor:
         ctx.eps, ctx.precision = eps, _precision(x_BNC)
-        ctx.save_for_backward(x_BNC, *parameters)
-        out_BNO = x_BNC.new_empty((*x_BNC.shape[:2], parameters[-1].shape[0]), dtype=_output_dtype(x_BNC))
-        _forward(x_BNC, eps, _Parameters(*parameters), out_BNO, add=False)
+        p = _Parameters(*parameters)
+        tokens, hidden_LH = x_BNC.shape[:2], None
+        if keep_hidden:
+            hidden_LH = x_BNC.new_empty((tokens.numel(), len(p.bias1)), dtype=ctx.precision.product)
+        ctx.save_for_backward(x_BNC, hidden_LH, *parameters)
+        out_BNO = x_BNC.new_empty((*tokens, len(p.bias2)), dtype=_output_dtype(x_BNC))
+        _forward(x_BNC, eps, p, out_BNO, add=False, hidden_LH=hidden_LH)
         return out_BNO
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_BNO: Tensor) -> tuple[Tensor | None, ...]:
-        x_BNC, *kept = ctx.saved_tensors
+        x_BNC, hidden_LH, *kept = ctx.saved_tensors
         parameters = _Parameters(*kept)
         x_LC, grad_LO = x_BNC.flatten(0, 1), grad_BNO.flatten(0, 1)
         grad_x_BNC = torch.empty_like(x_BNC, memory_format=torch.contiguous_format)
@@ -197,21 +217,28 @@ class _Branch(torch.autograd.Function):
             p = _cast(parameters, ctx.precision)
             sums = _Parameters(*(torch.zeros_like(q, dtype=_sum_dtype(q)) for q in parameters))
             for piece in _pieces(x_LC, p.bias1.shape[0]):
-                grad = grad_LO[piece].to(ctx.precision.product)
                 grad_x_LC[piece] = _piece_backward(
-                    x_LC[piece].to(ctx.precision.norm), grad, p, sums, ctx.eps, ctx.precision
+                    x_LC[piece].to(ctx.precision.norm),
+                    None if hidden_LH is None else hidden_LH[piece],
+                    grad_LO[piece].to(ctx.precision.product),
+                    p,
+                    sums,
+                    ctx,
                 )
         gradients = (total.to(q.dtype) for total, q in zip(sums, parameters, strict=True))
-        return grad_x_BNC, None, *gradients
+        return grad_x_BNC, None, None, *gradients
 
 
 def _piece_backward(
-    x_LC: Tensor, grad_LO: Tensor, p: _Parameters, sums: _Parameters, eps: float, precision: _Precision
+    x_LC: Tensor, hidden_LH: Tensor | None, grad_LO: Tensor, p: _Parameters, sums: _Parameters, ctx: Any
 ) -> Tensor:
     """The gradient of a piece of the input; those of the parameters are added to `sums`."""
-    normed_LC, mean, rstd = torch.native_layer_norm(x_LC, x_LC.shape[-1:], p.norm_weight, p.norm_bias, eps)
-    narrow_LC = normed_LC.to(precision.product)
-    hidden_LH = F.linear(narrow_LC, p.weight1, p.bias1)
+    normed_LC, mean, rstd = torch.native_layer_norm(
+        x_LC, x_LC.shape[-1:], p.norm_weight, p.norm_bias, ctx.eps
+    )
+    narrow_LC = normed_LC.to(ctx.precision.product)
+    if hidden_LH is None:
+        hidden_LH = F.linear(narrow_LC, p.weight1, p.bias1)
     active_LH = F.gelu(hidden_LH)
     _add_product(sums.weight2, grad_LO, active_LH)
     sums.bias2.add_(grad_LO.sum(dim=0, dtype=sums.bias2.dtype))
@@ -219,7 +246,7 @@ def _piece_backward(
     grad_LH = torch.ops.aten.gelu_backward.grad_input(grad_LH, hidden_LH, grad_input=grad_LH)
     _add_product(sums.weight1, grad_LH, narrow_LC)
     sums.bias1.add_(grad_LH.sum(dim=0, dtype=sums.bias1.dtype))
-    grad_normed_LC = torch.mm(grad_LH, p.weight1).to(precision.norm)
+    grad_normed_LC = torch.mm(grad_LH, p.weight1).to(ctx.precision.norm)
     grad_x_LC, grad_weight_C, grad_bias_C = torch.ops.aten.native_layer_norm_backward(
         grad_normed_LC, x_LC, x_LC.shape[-1:], mean, rstd, p.norm_weight, p.norm_bias, [True, True, True]
     )

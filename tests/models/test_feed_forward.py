@@ -50,10 +50,11 @@ def plain(x, norm, mlp):
 
 @pytest.mark.parametrize(("dtype", "limit"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
 @pytest.mark.parametrize("dim_out", [8, 12])
-def test_gives_what_the_layers_give_with_gradients(pieces, dtype, limit, dim_out):
+@pytest.mark.parametrize("keep_hidden", [False, True])
+def test_gives_what_the_layers_give_with_gradients(pieces, dtype, limit, dim_out, keep_hidden):
     norm, mlp = layers(dtype, dim_out)
     x = torch.randn(2, 20, 8, dtype=dtype, requires_grad=True)
-    out = mlp_branch(x, norm, mlp)
+    out = mlp_branch(x, norm, mlp, keep_hidden=keep_hidden)
     weights = torch.randn_like(out)
     ours = [out, *torch.autograd.grad(out, [x, *norm.parameters(), *mlp.parameters()], weights)]
     assert pieces == [14, 14, 12] * 2  # forward and backward
@@ -63,10 +64,11 @@ def test_gives_what_the_layers_give_with_gradients(pieces, dtype, limit, dim_out
         torch.testing.assert_close(got, wanted, rtol=limit, atol=limit * float(wanted.detach().abs().max()))
 
 
-def test_gradcheck():
+@pytest.mark.parametrize("keep_hidden", [False, True])
+def test_gradcheck(keep_hidden):
     norm, mlp = layers(torch.float64)
     x = torch.randn(2, 20, 8, dtype=torch.float64, requires_grad=True)
-    inputs = (x, norm.eps, *feed_forward._parameters(norm, mlp))
+    inputs = (x, norm.eps, keep_hidden, *feed_forward._parameters(norm, mlp))
     assert torch.autograd.gradcheck(feed_forward._Branch.apply, inputs, fast_mode=True)
 
 
@@ -85,7 +87,16 @@ def test_inference_gives_the_same_and_may_write_to_its_input(pieces):
     assert len(pieces) == 3 * NUMBER_OF_PIECES
 
 
-def test_training_keeps_the_input_alone():
+@pytest.mark.parametrize(
+    ("keep_hidden", "autocast", "shapes"),
+    [
+        (False, False, [(2, 20, 8)]),
+        (True, False, [(2, 20, 8), (40, 32)]),
+        (True, True, [(2, 20, 8)]),  # float32 stands in for bfloat16 here
+    ],
+)
+def test_training_keeps_the_input_and_what_it_is_asked_to(monkeypatch, keep_hidden, autocast, shapes):
+    monkeypatch.setattr(linear_module, "has_fast_bfloat16", lambda: False)
     norm, mlp = layers()
     x = torch.randn(2, 20, 8, requires_grad=True)
     parameters = {id(parameter) for parameter in (*norm.parameters(), *mlp.parameters())}
@@ -95,9 +106,12 @@ def test_training_keeps_the_input_alone():
         kept.append(tensor)
         return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        mlp_branch(x, norm, mlp)
-    assert [tensor.shape for tensor in kept if id(tensor) not in parameters] == [x.shape]
+    with (
+        torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
+        torch.autocast("cpu", torch.bfloat16, enabled=autocast),
+    ):
+        mlp_branch(x, norm, mlp, keep_hidden=keep_hidden)
+    assert [tuple(tensor.shape) for tensor in kept if id(tensor) not in parameters] == shapes
 
 
 @pytest.mark.parametrize("fast", [False, True], ids=["without bf16 instructions", "with bf16 instructions"])
