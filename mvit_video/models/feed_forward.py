@@ -215,7 +215,7 @@ class _Branch(torch.autograd.Function):
         grad_x_LC = grad_x_BNC.view(x_LC.shape)
         with torch.autocast(x_BNC.device.type, enabled=False):
             p = _cast(parameters, ctx.precision)
-            sums = _Parameters(*(torch.zeros_like(q, dtype=_sum_dtype(q)) for q in parameters))
+            sums = _Sums(parameters)
             for piece in _pieces(x_LC, p.bias1.shape[0]):
                 grad_x_LC[piece] = _piece_backward(
                     x_LC[piece].to(ctx.precision.norm),
@@ -225,12 +225,11 @@ class _Branch(torch.autograd.Function):
                     sums,
                     ctx,
                 )
-        gradients = (total.to(q.dtype) for total, q in zip(sums, parameters, strict=True))
-        return grad_x_BNC, None, None, *gradients
+        return grad_x_BNC, None, None, *sums.as_gradients()
 
 
 def _piece_backward(
-    x_LC: Tensor, hidden_LH: Tensor | None, grad_LO: Tensor, p: _Parameters, sums: _Parameters, ctx: Any
+    x_LC: Tensor, hidden_LH: Tensor | None, grad_LO: Tensor, p: _Parameters, sums: "_Sums", ctx: Any
 ) -> Tensor:
     """The gradient of a piece of the input; those of the parameters are added to `sums`."""
     normed_LC, mean, rstd = torch.native_layer_norm(
@@ -240,29 +239,46 @@ def _piece_backward(
     if hidden_LH is None:
         hidden_LH = F.linear(narrow_LC, p.weight1, p.bias1)
     active_LH = F.gelu(hidden_LH)
-    _add_product(sums.weight2, grad_LO, active_LH)
-    sums.bias2.add_(grad_LO.sum(dim=0, dtype=sums.bias2.dtype))
+    sums.add_product("weight2", grad_LO, active_LH)
+    sums.add("bias2", grad_LO.sum(dim=0, dtype=torch.promote_types(grad_LO.dtype, torch.float32)))
     grad_LH = torch.mm(grad_LO, p.weight2, out=active_LH)
     grad_LH = torch.ops.aten.gelu_backward.grad_input(grad_LH, hidden_LH, grad_input=grad_LH)
-    _add_product(sums.weight1, grad_LH, narrow_LC)
-    sums.bias1.add_(grad_LH.sum(dim=0, dtype=sums.bias1.dtype))
+    sums.add_product("weight1", grad_LH, narrow_LC)
+    sums.add("bias1", grad_LH.sum(dim=0, dtype=torch.promote_types(grad_LH.dtype, torch.float32)))
     grad_normed_LC = torch.mm(grad_LH, p.weight1).to(ctx.precision.norm)
     grad_x_LC, grad_weight_C, grad_bias_C = torch.ops.aten.native_layer_norm_backward(
         grad_normed_LC, x_LC, x_LC.shape[-1:], mean, rstd, p.norm_weight, p.norm_bias, [True, True, True]
     )
-    sums.norm_weight.add_(grad_weight_C)
-    sums.norm_bias.add_(grad_bias_C)
+    sums.add("norm_weight", grad_weight_C)
+    sums.add("norm_bias", grad_bias_C)
     result: Tensor = grad_x_LC
     return result
 
 
-def _add_product(total_OI: Tensor, grad_LO: Tensor, x_LI: Tensor) -> None:
-    """Add G^T x to the total; pieces are summed in float32 at least."""
-    if total_OI.dtype == x_LI.dtype:
-        total_OI.addmm_(grad_LO.t(), x_LI)
-    else:
-        total_OI.add_(grad_LO.t() @ x_LI)
+class _Sums:
+    """The gradients of the parameters, summed over pieces, in float32 at least."""
 
+    def __init__(self, parameters: _Parameters) -> None:
+        self._parameters = parameters
+        self._totals: dict[str, Tensor] = {}
 
-def _sum_dtype(parameter: Tensor) -> torch.dtype:
-    return torch.promote_types(parameter.dtype, torch.float32)
+    def add(self, name: str, grad: Tensor) -> None:
+        """Add what a piece gives."""
+        if name in self._totals:
+            self._totals[name].add_(grad)
+        else:
+            self._totals[name] = grad.to(torch.promote_types(grad.dtype, torch.float32))
+
+    def add_product(self, name: str, grad_LO: Tensor, x_LI: Tensor) -> None:
+        """Add G^T x, without room for the product where there is a sum in its dtype."""
+        total_OI = self._totals.get(name)
+        if total_OI is not None and total_OI.dtype == x_LI.dtype:
+            total_OI.addmm_(grad_LO.t(), x_LI)
+        else:
+            self.add(name, grad_LO.t() @ x_LI)
+
+    def as_gradients(self) -> Iterator[Tensor]:
+        """In the order and the dtypes of the parameters; zeros where no piece came."""
+        for name, parameter in self._parameters._asdict().items():
+            total = self._totals.get(name)
+            yield torch.zeros_like(parameter) if total is None else total.to(parameter.dtype)

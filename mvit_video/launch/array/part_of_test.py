@@ -1,6 +1,8 @@
-"""The program that tests the videos of one part.
+"""The program that tests the videos of one part; a process of its own.
 
     python -m mvit_video.launch.array.part_of_test FOLDER PART
+
+FOLDER is the submission's, PART a number from 1.
 """
 
 import hashlib
