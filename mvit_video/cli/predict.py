@@ -1,7 +1,6 @@
 """``mvit-video predict``: what happens in these videos?"""
 
 import argparse
-import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -119,12 +118,10 @@ def run(args: argparse.Namespace) -> int:
         if config is None:
             raise UsageError("--print-config shows a configuration: give --cfg")
         return print_config(config)
-    from mvit_video.engine.processes.environment import refuse_loose_tasks
     from mvit_video.engine.records.display import counting
     from mvit_video.inference.reports import check_folder, open_report
     from mvit_video.inference.videos import expand_inputs
 
-    refuse_loose_tasks(os.environ)
     videos = expand_inputs(args.inputs)
     if not any(Path(path).exists() for path in videos):
         others = f", and none of the {len(videos)} named is there" if len(videos) > 1 else ""

@@ -74,7 +74,7 @@ class MultiScaleBlock(nn.Module):
             return self._feed_forward(x_BNC), grid
         if not runs_in_pieces(x_BNC, self.norm2, self.mlp):
             return _checkpoint(self._attend_and_feed_forward, x_BNC, grid)
-        # The MLP keeps only its input already: made again too, it would cost two products for nothing.
+        # The MLP is told to keep its input alone: made again too, it would cost two products for nothing.
         x_BNC, grid = _checkpoint(self._attend, x_BNC, grid)
         return self._feed_forward(x_BNC), grid
 
@@ -89,16 +89,15 @@ class MultiScaleBlock(nn.Module):
 
     def _feed_forward(self, x_BNC: Tensor) -> Tensor:
         """The second half: the MLP. At inference it writes to `x_BNC`, a sum that nobody else has."""
-        skip = x_BNC
+        skip, keep_hidden = x_BNC, not self.checkpoint_activations
         if self.proj is None or self.widens_in_attention:
             if not (self.training or torch.is_grad_enabled()):
                 return add_mlp_branch(x_BNC, self.norm2, self.mlp)
-            branch = mlp_branch(x_BNC, self.norm2, self.mlp, keep_hidden=not self.checkpoint_activations)
+            branch = mlp_branch(x_BNC, self.norm2, self.mlp, keep_hidden=keep_hidden)
         else:
             normed = self.norm2(x_BNC)
             skip = self.proj(normed)
             if runs_in_pieces(x_BNC, self.norm2, self.mlp):  # which norm each once more
-                keep_hidden = not self.checkpoint_activations
                 branch = mlp_branch(x_BNC, self.norm2, self.mlp, keep_hidden=keep_hidden)
             else:
                 branch = self.mlp(normed)

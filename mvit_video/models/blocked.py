@@ -3,8 +3,8 @@
 A block is as large as the cache likes: its scores are computed, exponentiated, used and overwritten while
 they are there. Against the fused kernel of CPUs that spares padding, the joining of queries and relative
 terms in memory and copies into its layout; nothing is kept for the backward pass but what came in. In time
-the two were level in whole models (MViTv2-S, one thread). Memory is bounded by the block whatever the size of
-the clip, and the width of the heads has no limit.
+the two were level in whole models (MViTv2-S, one thread). What grows with the clip is the keys of one clip,
+laid out for all heads; all else is bounded by the block, and the width of the heads has no limit.
 
 The scores' exponentials need no maximum taken off first as long as they stay in range, and the sums of the
 rows tell: where one is very large or small, the block is done again with the maximum taken off.
@@ -64,7 +64,7 @@ def without_autocast(x: Tensor) -> AbstractContextManager[Any]:
 
 
 class _BlockedAttention(torch.autograd.Function):
-    """See `blocked_attention`; without gradients at hand, only the scratch memory of a block is new."""
+    """See `blocked_attention`; for inference, only a block's scratch memory and one clip's keys are new."""
 
     @staticmethod
     def forward(

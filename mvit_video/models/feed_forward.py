@@ -1,4 +1,4 @@
-"""The MLP branch of a block, MLP(LN(x)), which never holds its hidden activation whole.
+"""The MLP branch of a block, MLP(LN(x)), piece by piece.
 
 The hidden activation is the largest tensor of the model, four times as wide as the tokens. Every token goes
 through alone, so it is made for a piece of the tokens at a time: on a CPU the piece stays in the cache, and
@@ -86,7 +86,7 @@ def add_mlp_branch(x_BNC: Tensor, norm: nn.LayerNorm, mlp: Mlp) -> Tensor:
 
 
 def runs_in_pieces(x_BNC: Tensor, norm: nn.LayerNorm, mlp: Mlp) -> bool:
-    """Whether the branch of `x_BNC` is computed in pieces, and in training from its input again.
+    """Whether the branch of `x_BNC` is computed in pieces, forward and backward.
 
     It is not where a compiler is to see plain operators, where layers were replaced or are watched by hooks,
     with dropout, and in training on GPUs, whose memory is not what the pieces spare.
@@ -180,7 +180,7 @@ def _forward(
 
 
 def _write(active_LH: Tensor, p: _Parameters, out_LO: Tensor, *, add: bool) -> None:
-    """Write the second layer's result to `out_LO`, or add it; in float32 without room for it elsewhere."""
+    """Write the second layer's result to `out_LO`, or add it; in half precision by way of another tensor."""
     if out_LO.dtype != active_LH.dtype or out_LO.dtype not in (torch.float32, torch.float64):
         branch = F.linear(active_LH, p.weight2, p.bias2)
         out_LO.copy_(out_LO + branch if add else branch)
@@ -198,7 +198,7 @@ class _Branch(torch.autograd.Function):
         ctx.eps, ctx.precision = eps, _precision(x_BNC)
         p = _Parameters(*parameters)
         tokens, hidden_LH = x_BNC.shape[:2], None
-        if keep_hidden:
+        if keep_hidden and any(ctx.needs_input_grad):
             hidden_LH = x_BNC.new_empty((tokens.numel(), len(p.bias1)), dtype=ctx.precision.product)
         ctx.save_for_backward(x_BNC, hidden_LH, *parameters)
         out_BNO = x_BNC.new_empty((*tokens, len(p.bias2)), dtype=_output_dtype(x_BNC))

@@ -33,15 +33,16 @@ def relative_columns(q_BNAD: Tensor, grid_q: THW, vectors: Vectors, first: int) 
         (B, N, A, st + sh + sw), in the dtype to compute in (see `computing_dtype`).
     """
     (t, h, _), (_, _, heads, head_dim) = grid_q, q_BNAD.shape
+    dtype = computing_dtype(q_BNAD)
+    if all(vectors_QSD is None for vectors_QSD in vectors):
+        return q_BNAD.new_empty((*q_BNAD.shape[:3], 0), dtype=dtype)
     of_t, of_h, of_w = (
-        q_BNAD.new_empty(size, 0, head_dim) if vectors_QSD is None else vectors_QSD
+        q_BNAD.new_empty((size, 0, head_dim), dtype=dtype) if vectors_QSD is None else vectors_QSD.to(dtype)
         for size, vectors_QSD in zip(grid_q, vectors, strict=True)
     )
     of_rows = torch.cat((of_t[:, None].expand(-1, h, -1, -1), of_h.expand(t, -1, -1, -1)), dim=2)
-    dtype = computing_dtype(q_BNAD)
-    rows_PSD = of_rows.flatten(0, 1).to(dtype)
-    columns_PSD = of_w.repeat_interleave(heads, dim=0).to(dtype)
-    result: Tensor = _RelativeColumns.apply(q_BNAD, t * h, first, rows_PSD, columns_PSD)
+    columns_PSD = of_w.repeat_interleave(heads, dim=0)
+    result: Tensor = _RelativeColumns.apply(q_BNAD, t * h, first, of_rows.flatten(0, 1), columns_PSD)
     return result
 
 

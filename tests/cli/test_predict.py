@@ -270,14 +270,3 @@ def test_a_long_list_into_a_file_says_how_far_it_is(predict, monkeypatch):
     status, _, err = predict("list.csv", "--output", "answers.csv")
     assert status == 0
     assert "predicting: 1 of 2" in err
-
-
-def test_several_tasks_that_would_all_do_the_same_are_refused(predict, monkeypatch, tmp_path):
-    """As under a plain ``srun --ntasks=4``, whose tasks would write one file four times."""
-    monkeypatch.setenv("SLURM_PROCID", "0")
-    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "4")
-    answers = tmp_path / "answers.csv"
-    status, out, err = predict("both.mp4", "--output", str(answers))
-    assert (status, out, answers.exists()) == (2, "", False)
-    assert "srun has started 4 tasks" in err
-    assert err.count("\n") == 1

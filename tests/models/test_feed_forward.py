@@ -114,9 +114,19 @@ def test_training_keeps_the_input_and_what_it_is_asked_to(monkeypatch, keep_hidd
     assert [tuple(tensor.shape) for tensor in kept if id(tensor) not in parameters] == shapes
 
 
+def test_nothing_is_kept_where_nothing_needs_a_gradient(monkeypatch):
+    """As in frozen layers in front of others."""
+    norm, mlp = (layer.requires_grad_(False) for layer in layers())
+    given = []
+    monkeypatch.setattr(feed_forward, "_forward", lambda *_, hidden_LH, **__: given.append(hidden_LH))
+    mlp_branch(torch.randn(2, 20, 8), norm, mlp, keep_hidden=True)
+    assert given == [None]
+
+
 @pytest.mark.parametrize("fast", [False, True], ids=["without bf16 instructions", "with bf16 instructions"])
 @pytest.mark.parametrize("how", ["weights", "autocast", "autocast of a bf16 stream"])
-def test_bfloat16(monkeypatch, pieces, fast, how):
+@pytest.mark.parametrize("keep_hidden", [False, True])
+def test_bfloat16(monkeypatch, pieces, fast, how, keep_hidden):
     for module in (linear_module, feed_forward):
         monkeypatch.setattr(module, "has_fast_bfloat16", lambda: fast, raising=module is linear_module)
     norm, mlp = layers(torch.bfloat16 if how == "weights" else torch.float32)
@@ -124,7 +134,7 @@ def test_bfloat16(monkeypatch, pieces, fast, how):
     x = exact_x.detach().to(torch.float32 if how == "autocast" else torch.bfloat16).requires_grad_()
     inputs = [x, *norm.parameters(), *mlp.parameters()]
     with torch.autocast("cpu", torch.bfloat16, enabled=how != "weights"):
-        out = mlp_branch(x, norm, mlp)
+        out = mlp_branch(x, norm, mlp, keep_hidden=keep_hidden)
     weights = torch.randn(2, 20, 8).bfloat16()
     ours = [out, *torch.autograd.grad(out, inputs, weights)]
     expected, parameters = plain(exact_x, norm, mlp)

@@ -180,6 +180,8 @@ def test_activation_checkpointing_keeps_only_what_enters_the_halves_of_blocks():
     assert entering < kept["all"] < 1.1 * entering + ends
     assert kept["all"] < kept["stages:1,3"] < kept[False]
     assert kept["all"] < kept["every:3"] < kept[False]
+    hidden = sum(math.prod(spec.grid_out) * spec.mlp_hidden for spec in specs)
+    assert kept[False] > kept["all"] + hidden
 
 
 @pytest.mark.parametrize(

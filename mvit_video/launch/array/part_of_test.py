@@ -2,7 +2,7 @@
 
     python -m mvit_video.launch.array.part_of_test FOLDER PART
 
-FOLDER is the submission's, PART a number from 1.
+FOLDER is the submission's, PART a number from 0.
 """
 
 import hashlib

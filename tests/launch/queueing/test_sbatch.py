@@ -1,5 +1,7 @@
 """The script, and handing it over."""
 
+import importlib.util
+import re
 import subprocess
 from dataclasses import replace
 
@@ -63,6 +65,12 @@ def test_lines_of_setup_come_before_the_program(script):
     lines = script(setup=("module load cuda", "source env")).splitlines()
     program = next(index for index, line in enumerate(lines) if line.startswith("srun "))
     assert lines.index("module load cuda") < lines.index("source env") < program
+
+
+def test_the_programs_that_the_script_calls_are_there(script):
+    names = re.findall(r"-m (mvit_video[.\w]+)", script())
+    assert len(names) == 2
+    assert all(importlib.util.find_spec(name) for name in names)
 
 
 def test_the_script_ends_as_its_processes_did_and_looks_after_failures(script, commands, tmp_path):
