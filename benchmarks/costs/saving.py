@@ -96,7 +96,7 @@ def _measure(setup: Setup, model: str, rounds: int) -> list[str]:
         digits(plain / 1e6),
         digits((plain + more) / 1e6),
         spread(own.seconds),
-        f"{own.median / (60 * MINUTES):.2%}",
+        f"{digits(100 * own.median / (60 * MINUTES))}%",
         spread(times["torch.save"].seconds),
         as_text(own.ratio_to(times["torch.save"])),
         spread(times["sink"].seconds),
