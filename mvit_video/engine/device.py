@@ -10,7 +10,7 @@ import torch
 from mvit_video.engine.errors import RunError
 from mvit_video.engine.machine import num_cpus
 from mvit_video.engine.processes.group import ALONE, Group
-from mvit_video.models.linear import has_fast_bfloat16
+from mvit_video.models.processor import has_fast_bfloat16
 
 Precision = Literal["fp32", "bf16", "fp16"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from mvit_video.models.linear import has_fast_bfloat16
+from mvit_video.models.processor import has_fast_bfloat16
 
 
 def num_cpus() -> int:

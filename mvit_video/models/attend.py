@@ -26,7 +26,7 @@ from torch.nn import functional as F
 from mvit_video.models.architecture import THW
 from mvit_video.models.blocked import blocked_attention
 from mvit_video.models.capturing import is_captured
-from mvit_video.models.linear import has_fast_bfloat16
+from mvit_video.models.processor import AVX512_BF16, bfloat16_instructions
 from mvit_video.models.relative_columns import relative_columns
 from mvit_video.models.relative_positions import Vectors, key_indicators, relative_terms
 
@@ -128,7 +128,9 @@ def _prefers_blocks(q_BNAD: Tensor, vectors: Vectors) -> bool:
         return False
     if q_BNAD.device.type == "cuda":
         return _padded_width(q_BNAD.shape[-1], vectors) > WIDEST_FUSED
-    return q_BNAD.device.type == "cpu" and not (q_BNAD.dtype == torch.bfloat16 and has_fast_bfloat16())
+    if q_BNAD.dtype == torch.bfloat16 and bfloat16_instructions() not in (None, AVX512_BF16):
+        return False  # as with AMX; with AVX512 the fused kernel takes twice as long as separate products
+    return q_BNAD.device.type == "cpu"
 
 
 @lru_cache(maxsize=64)

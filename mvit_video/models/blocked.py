@@ -21,8 +21,10 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-CACHE_ELEMENTS = 1 << 18  # scores in a block, for each thread of a CPU
-ROW_ELEMENTS = 16  # a cache line of float32
+from mvit_video.models.processor import has_fast_bfloat16
+
+CACHE_BYTES = 1 << 20  # of scores in a block, for each thread of a CPU
+ROW_BYTES = 64  # a cache line
 DEVICE_ELEMENTS = 1 << 24  # scores in a block elsewhere
 SUMS_IN_RANGE = (1e-20, 1e30)  # of exponentials: in between, neither overflow nor underflow changes a result
 
@@ -54,8 +56,10 @@ def blocked_attention(
 
 def computing_dtype(x: Tensor) -> torch.dtype:
     """float32 for what a CPU has no good arithmetic for, else the tensor's own."""
-    half = x.dtype in (torch.bfloat16, torch.float16)
-    return torch.float32 if half and x.device.type == "cpu" else x.dtype
+    if x.device.type != "cpu":
+        return x.dtype
+    slow = x.dtype == torch.float16 or (x.dtype == torch.bfloat16 and not has_fast_bfloat16())
+    return torch.float32 if slow else x.dtype
 
 
 def without_autocast(x: Tensor) -> AbstractContextManager[Any]:
@@ -90,7 +94,7 @@ class _BlockedAttention(torch.autograd.Function):
         with without_autocast(q):
             space = _Workspace(q, columns, k.shape[1], backward=True)
             for b, a, head in _heads(q, k, v, columns, indicators, ctx.add_from):
-                sums = _aligned(columns, *head.keys_MW.shape).zero_(), torch.zeros_like(head.values_MD)
+                sums = _sums_like(head.keys_MW), _sums_like(head.values_MD)
                 for rows in space.blocks:
                     out = grad_q[b, rows, a], grad_columns[b, rows, a]
                     head.differentiate(rows, space, grad_z[b, rows, a], out, sums)
@@ -106,7 +110,8 @@ class _Workspace:
         self, q_BNAD: Tensor, columns_BNAS: Tensor, num_keys: int, *, backward: bool = False
     ) -> None:
         on_cpu = q_BNAD.device.type == "cpu"
-        elements = CACHE_ELEMENTS * torch.get_num_threads() if on_cpu else DEVICE_ELEMENTS
+        cache = CACHE_BYTES * torch.get_num_threads() // columns_BNAS.element_size()
+        elements = cache if on_cpu else DEVICE_ELEMENTS
         num_queries, head_dim = q_BNAD.shape[1], q_BNAD.shape[3]
         size = max(1, min(num_queries, elements // num_keys))
         size = -(-num_queries // -(-num_queries // size))  # as many blocks, of equal size
@@ -153,10 +158,10 @@ class _Head:
         queries_RW, weights_RM, factors_R1 = self._weights(rows, space)
         weights_RM.mul_(factors_R1)
         grad_z_RD = grad_z_RD.to(weights_RM.dtype)
-        sums[1].addmm_(weights_RM.t(), grad_z_RD)
+        add_product(sums[1], weights_RM.t(), grad_z_RD)
         grad_RM = torch.mm(grad_z_RD, self.values_MD.t(), out=space.grad_RM[:size])
         torch._softmax_backward_data(grad_RM, weights_RM, -1, weights_RM.dtype, grad_input=grad_RM)
-        sums[0].addmm_(grad_RM.t(), queries_RW)
+        add_product(sums[0], grad_RM.t(), queries_RW)
         grad_RW = torch.mm(grad_RM, self.keys_MW, out=space.out_RW[:size])
         plain = self._without_queries(rows)
         grad_RW[plain:, :head_dim] += grad_z_RD[plain:]
@@ -185,9 +190,26 @@ class _Head:
         return count
 
 
+def _sums_like(x_MW: Tensor) -> Tensor:
+    """Zeros to add up in: at least float32."""
+    dtype = torch.promote_types(x_MW.dtype, torch.float32)
+    return _aligned(x_MW.new_empty(0, dtype=dtype), *x_MW.shape).zero_()
+
+
+def add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
+    """Add the matrix product of both, or of each pair of a batch, to a total in their dtype or a wider one."""
+    if total.dtype != left.dtype:
+        total += left @ right
+    elif total.ndim == 3:
+        total.baddbmm_(left, right)
+    else:
+        total.addmm_(left, right)
+
+
 def _aligned(like: Tensor, rows: int, width: int) -> Tensor:
     """Room for a matrix whose rows start at whole cache lines: products of it are up to 40 % faster."""
-    return like.new_empty(rows, -(-width // ROW_ELEMENTS) * ROW_ELEMENTS)[:, :width]
+    step = ROW_BYTES // like.element_size()
+    return like.new_empty(rows, -(-width // step) * step)[:, :width]
 
 
 def _heads(

@@ -26,7 +26,7 @@ from torch.nn.grad import conv2d_weight
 
 from mvit_video.models.architecture import THW
 from mvit_video.models.capturing import is_captured
-from mvit_video.models.linear import has_fast_bfloat16
+from mvit_video.models.processor import has_fast_bfloat16
 
 DEVICES = {"cpu"}  # that take the gradients written here; on others torch's own, until measured
 ONES = (1, 1, 1)

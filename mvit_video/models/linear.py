@@ -10,8 +10,6 @@ Letters: L rows (all leading axes as one), I features in, O features out.
 """
 
 from collections.abc import Iterator
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,6 +18,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from mvit_video.models.capturing import is_captured
+from mvit_video.models.processor import has_fast_bfloat16
 
 PIECE_ELEMENTS = 1 << 19  # floats of input and output that a thread works on at a time: what caches hold
 
@@ -70,19 +69,6 @@ def is_plain(layer: nn.Module, kind: type[nn.Module]) -> bool:
     """
     hooks = layer._forward_hooks, layer._forward_pre_hooks, layer._backward_hooks, layer._backward_pre_hooks
     return type(layer) is kind and not any(hooks)
-
-
-@cache
-def has_fast_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 matrices in hardware (AMX, AVX512-BF16, or ARM's BF16)."""
-    checks = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-    if any(getattr(torch.cpu, name, bool)() for name in checks):
-        return True
-    try:
-        flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split())
-    except OSError:  # not Linux: float32 is the safe answer
-        return False
-    return not flags.isdisjoint({"amx_bf16", "avx512_bf16", "bf16"})
 
 
 class _WidenedLinear(torch.autograd.Function):

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from mvit_video.models.architecture import THW
-from mvit_video.models.blocked import computing_dtype, without_autocast
+from mvit_video.models.blocked import add_product, computing_dtype, without_autocast
 from mvit_video.models.relative_positions import Vectors
 
 
@@ -73,7 +73,8 @@ class _RelativeColumns(torch.autograd.Function):
         sizes = rows_PSD.shape[1], columns_PSD.shape[1]
         grad_q = torch.empty_like(q, memory_format=torch.contiguous_format)
         grad_q[:, :first] = 0
-        grad_rows, grad_columns = torch.zeros_like(rows_PSD), torch.zeros_like(columns_PSD)
+        wide = torch.promote_types(rows_PSD.dtype, torch.float32)
+        grad_rows, grad_columns = (torch.zeros_like(x, dtype=wide) for x in (rows_PSD, columns_PSD))
         with without_autocast(q):
             parts = q[:, first:], grad[:, first:], grad_q[:, first:]
             for q_LAD, grad_LAS, grad_q_LAD in zip(*parts, strict=True):
@@ -83,9 +84,9 @@ class _RelativeColumns(torch.autograd.Function):
                 total_PRD = torch.bmm(of_rows, rows_PSD)
                 total_PRD += torch.bmm(of_columns, columns_PSD).transpose(0, 1)
                 grad_q_LAD.copy_(total_PRD.view(grad_q_LAD.shape))
-                grad_rows.baddbmm_(of_rows.transpose(1, 2), q_PRD)
-                grad_columns.baddbmm_(of_columns.transpose(1, 2), q_PRD.transpose(0, 1))
-        return grad_q, None, None, grad_rows, grad_columns
+                add_product(grad_rows, of_rows.transpose(1, 2), q_PRD)
+                add_product(grad_columns, of_columns.transpose(1, 2), q_PRD.transpose(0, 1))
+        return grad_q, None, None, grad_rows.to(rows_PSD.dtype), grad_columns.to(columns_PSD.dtype)
 
 
 def _by_row(x_LAS: Tensor, num_rows: int) -> Tensor:
