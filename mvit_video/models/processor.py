@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+CPUINFO = Path("/proc/cpuinfo")
 AMX, AVX512_BF16, ARM_BF16 = "AMX", "AVX512-BF16", "ARM BF16"
 
 
@@ -32,6 +33,6 @@ def _torch_says(name: str) -> bool:
 def _listed() -> set[str]:
     """The instruction sets that Linux lists; elsewhere none, with float32 the safe consequence."""
     try:
-        return set(Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split())
+        return set(CPUINFO.read_text(encoding="utf-8", errors="replace").split())
     except OSError:
         return set()

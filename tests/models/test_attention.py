@@ -13,6 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from mvit_video.models import ARCHITECTURES, MViT, attend, blocked, relative_positions
 from mvit_video.models.attend import Layout
 from mvit_video.models.pooling import PoolConv
+from mvit_video.models.processor import AMX, ARM_BF16, AVX512_BF16
 from mvit_video.models.relative_positions import relative_vectors
 
 FUSED = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION]
@@ -83,7 +84,7 @@ def with_gradients(way, inputs, add_queries, weight=1.0):
 @pytest.mark.parametrize("head_dim", [8, 13])
 def test_every_way_equals_written_out_attention(monkeypatch, way, add_queries, class_token, axes, head_dim):
     """In float64, where nothing but a mistake can differ; gradients of everything that goes in, too."""
-    monkeypatch.setattr(blocked, "CACHE_ELEMENTS", 25 * (12 + class_token))  # blocks of 25 queries at most
+    monkeypatch.setattr(blocked, "CACHE_BYTES", 8 * 25 * (12 + class_token))  # blocks of 25 queries at most
     inputs = tokens(head_dim, class_token, axes)
     ours, reference = (
         with_gradients(f, inputs, add_queries) for f in (WAYS[way], attend.reference_attention)
@@ -219,7 +220,7 @@ def test_heads_too_wide_for_fused_kernels_go_by_blocks_on_gpus():
 
 
 def test_blocks_hold_a_bounded_part_of_the_matrix(monkeypatch):
-    monkeypatch.setattr(blocked, "CACHE_ELEMENTS", 13 * 25)
+    monkeypatch.setattr(blocked, "CACHE_BYTES", 8 * 13 * 25)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     q, k, _, _, _ = tokens(8, 1, "")
     space = blocked._Workspace(q, q.new_empty(2, 61, 3, 0), k.shape[1], backward=True)
@@ -270,8 +271,18 @@ def test_bfloat16_pooling_has_the_exact_gradients(frames):
     torch.testing.assert_close(pool.weight.grad.double(), exact.weight.grad, rtol=0.02, atol=0.3)
 
 
+@pytest.mark.parametrize(
+    ("instructions", "limit"),
+    [
+        (None, 0.02),  # only what goes in and out is rounded, in float32 stand-ins
+        (AVX512_BF16, 0.03),  # so are scores and weights, as between any operators in bfloat16
+    ],
+)
 @pytest.mark.parametrize("class_token", [0, 1])
-def test_blocks_in_bfloat16_round_only_what_goes_in_and_out(class_token):
+def test_blocks_in_bfloat16(monkeypatch, class_token, instructions, limit):
+    """Small blocks, so that sums over them count."""
+    monkeypatch.setattr(blocked, "has_fast_bfloat16", lambda: instructions is not None)
+    monkeypatch.setattr(blocked, "CACHE_BYTES", 4 * 13 * 5)
     inputs = tokens(13, class_token, "thw")
     *halves, tables, layout = inputs
     halves = [x.detach().bfloat16().requires_grad_() for x in halves]
@@ -282,9 +293,19 @@ def test_blocks_in_bfloat16_round_only_what_goes_in_and_out(class_token):
     for got, expected in zip(ours, reference, strict=True):
         assert got.dtype == torch.bfloat16
         # A table's gradient is added up from the rounded ones of its vectors.
-        assert float((got.detach().double() - expected.detach()).abs().max()) < 0.02 * float(
+        assert float((got.detach().double() - expected.detach()).abs().max()) < limit * float(
             expected.detach().abs().max()
         )
+
+
+@pytest.mark.parametrize(
+    ("instructions", "by_blocks"), [(None, True), (AVX512_BF16, True), (AMX, False), (ARM_BF16, False)]
+)
+def test_which_cpus_take_bfloat16_by_blocks(monkeypatch, instructions, by_blocks):
+    monkeypatch.setattr(attend, "bfloat16_instructions", lambda: instructions)
+    q = torch.empty(1, 5, 1, 96)
+    assert attend._prefers_blocks(q.bfloat16(), (None, None, None)) == by_blocks
+    assert attend._prefers_blocks(q, (None, None, None))
 
 
 def test_what_inference_keeps_serves_training():
