@@ -197,7 +197,7 @@ def _sums_like(x_MW: Tensor) -> Tensor:
 
 
 def add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
-    """Add the matrix product of both, or of each pair of a batch, to a total in their dtype or a wider one."""
+    """Add the matrix product of both, or of each pair of a batch, to a total that may have a wider dtype."""
     if total.dtype != left.dtype:
         total.add_(left @ right)
     elif total.ndim == 3:
