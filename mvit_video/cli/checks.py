@@ -17,7 +17,6 @@ from types import ModuleType
 
 from mvit_video.version import __version__
 
-_CPU_BF16_FLAGS = ("avx512_bf16", "amx_bf16", "bf16", "svebf16")
 _CODECS = {  # what people have, and the decoders that can read it without special hardware
     "h264": ("h264", "libopenh264"),
     "hevc": ("hevc",),
@@ -157,11 +156,11 @@ def check_devices() -> Sequence[Finding]:
 
 
 def check_bf16() -> Sequence[Finding]:
-    """Whether bfloat16 arithmetic is done by hardware: it works without, but slowly."""
-    flags = [flag for flag in _CPU_BF16_FLAGS if flag in _cpu_flags()]
-    text = f"in hardware ({', '.join(flags)})" if flags else "no (emulated: works, slower than fp32)"
-    findings = [Finding("cpu", text)]
+    """Whether bfloat16 arithmetic is done by hardware: without, it only saves memory."""
     torch = import_module("torch")
+    instructions = import_module("mvit_video.models.processor").bfloat16_instructions()
+    text = f"in hardware ({instructions})" if instructions else "no (works, about as fast as fp32)"
+    findings = [Finding("cpu", text)]
     if torch.cuda.is_available():
         supported = torch.cuda.is_bf16_supported(including_emulation=False)
         findings.append(Finding("cuda", "in hardware" if supported else "no"))
@@ -176,11 +175,6 @@ def _cpuinfo() -> str:
 def _cpu_model() -> str:
     matched = re.search(r"^model name\s*:\s*(.+)$", _cpuinfo(), re.MULTILINE)
     return matched.group(1) if matched else platform.machine()
-
-
-def _cpu_flags() -> frozenset[str]:
-    matched = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", _cpuinfo(), re.MULTILINE)
-    return frozenset(matched.group(1).split()) if matched else frozenset()
 
 
 def check_decoders() -> Sequence[Finding]:

@@ -8,8 +8,8 @@ E_ij = a_i,t(j) + b_i,h(j) + c_i,w(j) comes as three short vectors per query (se
 
 - `blocked_attention` (see ``blocked``) works through blocks of queries that fit the cache: for CPUs, and for
   heads too wide for fused kernels;
-- `fused_attention` leaves it to one fused kernel: for GPUs, CPUs with bfloat16 instructions, and models that
-  are compiled or exported;
+- `fused_attention` leaves it to one fused kernel: for GPUs, for bfloat16 on CPUs with AMX or ARM's BF16, for
+  models that are compiled or exported;
 - `reference_attention` writes it out as the papers do: what the others are held to.
 
 Letters: B clips, A attention heads, N queries and M keys with the class token, L queries without it, D head
@@ -26,7 +26,7 @@ from torch.nn import functional as F
 from mvit_video.models.architecture import THW
 from mvit_video.models.blocked import blocked_attention
 from mvit_video.models.capturing import is_captured
-from mvit_video.models.processor import AVX512_BF16, bfloat16_instructions
+from mvit_video.models.processor import AMX, ARM_BF16, bfloat16_instructions
 from mvit_video.models.relative_columns import relative_columns
 from mvit_video.models.relative_positions import Vectors, key_indicators, relative_terms
 
@@ -128,8 +128,8 @@ def _prefers_blocks(q_BNAD: Tensor, vectors: Vectors) -> bool:
         return False
     if q_BNAD.device.type == "cuda":
         return _padded_width(q_BNAD.shape[-1], vectors) > WIDEST_FUSED
-    if q_BNAD.dtype == torch.bfloat16 and bfloat16_instructions() not in (None, AVX512_BF16):
-        return False  # as with AMX; with AVX512 the fused kernel takes twice as long as separate products
+    if q_BNAD.dtype == torch.bfloat16 and bfloat16_instructions() in (AMX, ARM_BF16):
+        return False  # with AVX512 alone the fused kernel takes twice as long as separate products
     return q_BNAD.device.type == "cpu"
 
 

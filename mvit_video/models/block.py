@@ -83,7 +83,9 @@ class MultiScaleBlock(nn.Module):
         normed = self.norm1(x_BNC)
         skip = self.proj(normed) if self.proj is not None and self.widens_in_attention else x_BNC
         if self.pool_skip is not None:
-            skip, _ = pool_tokens(skip, grid, self.pool_skip, self.has_class_token)
+            pooled, _ = pool_tokens(skip, grid, self.pool_skip, self.has_class_token)
+            # On CPUs autocast pools in float32, which norms whose weights are in bfloat16 would refuse.
+            skip = pooled if pooled.dtype == skip.dtype else pooled.to(self.norm2.weight.dtype)
         z_BNC, grid = self.attn(normed, grid)
         return skip + self.drop_path(z_BNC), grid
 

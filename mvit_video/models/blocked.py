@@ -3,11 +3,15 @@
 A block is as large as the cache likes: its scores are computed, exponentiated, used and overwritten while
 they are there. Against the fused kernel of CPUs that spares padding, the joining of queries and relative
 terms in memory and copies into its layout; nothing is kept for the backward pass but what came in. In time
-the two were level in whole models (MViTv2-S, one thread). What grows with the clip is the keys of one clip,
-laid out for all heads; all else is bounded by the block, and the width of the heads has no limit.
+the two were level in whole models (MViTv2-S in float32, one thread). What grows with the clip is the keys of
+one clip, laid out for all heads (and its values, where float32 stands in for another dtype), and in the
+backward pass the sums of one head; all else is bounded by the block. The width of the heads has no limit.
 
 The scores' exponentials need no maximum taken off first as long as they stay in range, and the sums of the
 rows tell: where one is very large or small, the block is done again with the maximum taken off.
+
+In bfloat16 scores and weights are rounded, as between any two operators, and all sums are float32's. Keys are
+centred there: see `_centred`.
 
 Letters: B clips, A attention heads, N queries, M keys, D head dim, S columns of relative terms, W = D + S,
 R queries of one block.
@@ -20,8 +24,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-
-from mvit_video.models.processor import has_fast_bfloat16
 
 CACHE_BYTES = 1 << 20  # of scores in a block, for each thread of a CPU
 ROW_BYTES = 64  # a cache line
@@ -52,14 +54,6 @@ def blocked_attention(
     """
     result: Tensor = _BlockedAttention.apply(q_BNAD, k_BMAD, v_BMAD, columns_BNAS, indicators_MS, add_from)
     return result
-
-
-def computing_dtype(x: Tensor) -> torch.dtype:
-    """float32 for what a CPU has no good arithmetic for, else the tensor's own."""
-    if x.device.type != "cpu":
-        return x.dtype
-    slow = x.dtype == torch.float16 or (x.dtype == torch.bfloat16 and not has_fast_bfloat16())
-    return torch.float32 if slow else x.dtype
 
 
 def without_autocast(x: Tensor) -> AbstractContextManager[Any]:
@@ -121,8 +115,6 @@ class _Workspace:
         self.scores_RM = columns_BNAS.new_empty(size, num_keys)
         self.out_RW = _aligned(columns_BNAS, size, width if backward else head_dim)
         self.grad_RM = columns_BNAS.new_empty(size if backward else 0, num_keys)
-        self.sums_R1 = columns_BNAS.new_empty(size, 1)
-        self.ones_M1 = columns_BNAS.new_ones(num_keys, 1)
 
 
 class _Head:
@@ -158,10 +150,10 @@ class _Head:
         queries_RW, weights_RM, factors_R1 = self._weights(rows, space)
         weights_RM.mul_(factors_R1)
         grad_z_RD = grad_z_RD.to(weights_RM.dtype)
-        add_product(sums[1], weights_RM.t(), grad_z_RD)
+        add_matmul(sums[1], weights_RM.t(), grad_z_RD)
         grad_RM = torch.mm(grad_z_RD, self.values_MD.t(), out=space.grad_RM[:size])
         torch._softmax_backward_data(grad_RM, weights_RM, -1, weights_RM.dtype, grad_input=grad_RM)
-        add_product(sums[0], grad_RM.t(), queries_RW)
+        add_matmul(sums[0], grad_RM.t(), queries_RW)
         grad_RW = torch.mm(grad_RM, self.keys_MW, out=space.out_RW[:size])
         plain = self._without_queries(rows)
         grad_RW[plain:, :head_dim] += grad_z_RD[plain:]
@@ -176,7 +168,7 @@ class _Head:
         queries_RW[:, head_dim:] = self.columns_NS[rows]
         torch.mm(queries_RW, self.keys_MW.t(), out=scores_RM)
         if scores_RM.device.type == "cpu":  # elsewhere a look at the sums would wait for the device
-            sums_R1 = torch.mm(scores_RM.exp_(), space.ones_M1, out=space.sums_R1[:size])  # faster than a sum
+            sums_R1 = scores_RM.exp_().sum(1, keepdim=True, dtype=_summing_dtype(scores_RM))
             low, high = torch.aminmax(sums_R1)
             if SUMS_IN_RANGE[0] < float(low) and float(high) < SUMS_IN_RANGE[1]:
                 return queries_RW, scores_RM, sums_R1.reciprocal_()
@@ -190,13 +182,17 @@ class _Head:
         return count
 
 
+def _summing_dtype(x: Tensor) -> torch.dtype:
+    """At least float32."""
+    return torch.promote_types(x.dtype, torch.float32)
+
+
 def _sums_like(x_MW: Tensor) -> Tensor:
-    """Zeros to add up in: at least float32."""
-    dtype = torch.promote_types(x_MW.dtype, torch.float32)
-    return _aligned(x_MW.new_empty(0, dtype=dtype), *x_MW.shape).zero_()
+    """Zeros to add up in."""
+    return _aligned(x_MW.new_empty(0, dtype=_summing_dtype(x_MW)), *x_MW.shape).zero_()
 
 
-def add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
+def add_matmul(total: Tensor, left: Tensor, right: Tensor) -> None:
     """Add the matrix product of both, or of each pair of a batch, to a total that may have a wider dtype."""
     if total.dtype != left.dtype:
         total.add_(left @ right)
@@ -221,17 +217,28 @@ def _heads(
     add_from: int,
 ) -> Iterator[tuple[int, int, _Head]]:
     """Each head of each clip, and the numbers of both."""
-    head_dim = q_BNAD.shape[3]
+    _, num_keys, heads, head_dim = k_BMAD.shape
+    keys = _aligned(columns_BNAS, heads * num_keys, head_dim + columns_BNAS.shape[3])
+    keys_AMW = torch.unflatten(keys, 0, (heads, num_keys))
+    keys_AMW[..., head_dim:] = _centred(indicators_MS, keys.dtype)
     for b, (k_MAD, v_MAD) in enumerate(zip(k_BMAD, v_BMAD, strict=True)):
-        num_keys, heads, _ = k_MAD.shape
-        keys = _aligned(columns_BNAS, heads * num_keys, head_dim + columns_BNAS.shape[3])
-        keys_AMW = torch.unflatten(keys, 0, (heads, num_keys))
-        keys_AMW[..., :head_dim] = k_MAD.transpose(0, 1)
-        keys_AMW[..., :head_dim] *= _scale(q_BNAD)
-        keys_AMW[..., head_dim:] = indicators_MS
+        keys_AMW[..., :head_dim] = (_centred(k_MAD, keys.dtype) * _scale(q_BNAD)).transpose(0, 1)
         values_AMD = v_MAD.transpose(0, 1).to(columns_BNAS.dtype)
         for a in range(heads):
             yield b, a, _Head(q_BNAD[b, :, a], columns_BNAS[b, :, a], keys_AMW[a], values_AMD[a], add_from)
+
+
+def _centred(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """Keys, or what they take of relative terms, less their mean over all keys, to be rounded to `dtype`.
+
+    What all scores of a query have in common makes no difference to its weights, but in few digits to how
+    exact they are. Gradients stay as they are, as those of a query's scores sum to zero. In many digits it
+    is left in.
+    """
+    if dtype not in (torch.bfloat16, torch.float16):
+        return x.to(dtype)
+    wide = x.float()
+    return wide - wide.mean(0)
 
 
 def _scale(q_BNAD: Tensor) -> float:

@@ -26,7 +26,7 @@ from torch.nn.grad import conv2d_weight
 
 from mvit_video.models.architecture import THW
 from mvit_video.models.capturing import is_captured
-from mvit_video.models.processor import has_fast_bfloat16
+from mvit_video.models.processor import computing_dtype
 
 DEVICES = {"cpu"}  # that take the gradients written here; on others torch's own, until measured
 ONES = (1, 1, 1)
@@ -95,7 +95,7 @@ def _by_torch(x_BCTHW: Tensor, weight: Tensor, stride: THW) -> Tensor:
 
 def _convolve(x_BCTHW: Tensor, weight: Tensor, stride: THW, padding: THW) -> Tensor:
     """The convolution itself; in float32, piece by piece, what the processor has no instructions for."""
-    if _widens(x_BCTHW):
+    if computing_dtype(x_BCTHW) != x_BCTHW.dtype:
         return _joined(
             [_convolve_wide(clip, weight, stride, padding) for clip in torch.split(x_BCTHW, 1)], dim=0
         )
@@ -152,13 +152,6 @@ def _weight_gradient(grad_BCTHW: Tensor, x_BCTHW: Tensor, weight: Tensor, stride
                 groups=channels,
             )
     return torch.unflatten(total, 0, (-1, head_dim)).sum(0).to(weight.dtype)
-
-
-def _widens(x: Tensor) -> bool:
-    """Whether float32 stands in for the dtype of `x`."""
-    if x.device.type != "cpu":
-        return False
-    return x.dtype == torch.float16 or (x.dtype == torch.bfloat16 and not has_fast_bfloat16())
 
 
 def _padding(weight: Tensor) -> THW:

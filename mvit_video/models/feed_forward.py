@@ -180,7 +180,7 @@ def _forward(
 
 
 def _write(active_LH: Tensor, p: _Parameters, out_LO: Tensor, *, add: bool) -> None:
-    """Write the second layer's result to `out_LO`, or add it; in half precision by way of another tensor."""
+    """Write the second layer's result to `out_LO`, or add it; by way of another tensor unless all is float32."""
     if out_LO.dtype != active_LH.dtype or out_LO.dtype not in (torch.float32, torch.float64):
         branch = F.linear(active_LH, p.weight2, p.bias2)
         out_LO.copy_(out_LO + branch if add else branch)
@@ -240,7 +240,7 @@ def _piece_backward(
         hidden_LH = F.linear(narrow_LC, p.weight1, p.bias1)
     active_LH = F.gelu(hidden_LH)
     sums.add_product("weight2", grad_LO, active_LH)
-    sums.add("bias2", grad_LO.sum(dim=0))  # summed in float32 and rounded once
+    sums.add("bias2", grad_LO.sum(dim=0))  # in float32, and each piece rounded once
     grad_LH = torch.mm(grad_LO, p.weight2, out=active_LH)
     grad_LH = torch.ops.aten.gelu_backward.grad_input(grad_LH, hidden_LH, grad_input=grad_LH)
     sums.add_product("weight1", grad_LH, narrow_LC)

@@ -4,6 +4,7 @@ from functools import cache
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 CPUINFO = Path("/proc/cpuinfo")
 AMX, AVX512_BF16, ARM_BF16 = "AMX", "AVX512-BF16", "ARM BF16"
@@ -23,6 +24,14 @@ def bfloat16_instructions() -> str | None:
 def has_fast_bfloat16() -> bool:
     """Whether it has any such instructions."""
     return bfloat16_instructions() is not None
+
+
+def computing_dtype(x: Tensor) -> torch.dtype:
+    """What to compute with `x` in: float32 for what a CPU has no good arithmetic for, else its own dtype."""
+    if x.device.type != "cpu":
+        return x.dtype
+    slow = x.dtype == torch.float16 or (x.dtype == torch.bfloat16 and not has_fast_bfloat16())
+    return torch.float32 if slow else x.dtype
 
 
 def _torch_says(name: str) -> bool:

@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from mvit_video.models.architecture import THW
-from mvit_video.models.blocked import add_product, computing_dtype, without_autocast
+from mvit_video.models.blocked import add_matmul, without_autocast
+from mvit_video.models.processor import computing_dtype
 from mvit_video.models.relative_positions import Vectors
 
 
@@ -84,8 +85,8 @@ class _RelativeColumns(torch.autograd.Function):
                 total_PRD = torch.bmm(of_rows, rows_PSD)
                 total_PRD += torch.bmm(of_columns, columns_PSD).transpose(0, 1)
                 grad_q_LAD.copy_(total_PRD.view(grad_q_LAD.shape))
-                add_product(grad_rows, of_rows.transpose(1, 2), q_PRD)
-                add_product(grad_columns, of_columns.transpose(1, 2), q_PRD.transpose(0, 1))
+                add_matmul(grad_rows, of_rows.transpose(1, 2), q_PRD)
+                add_matmul(grad_columns, of_columns.transpose(1, 2), q_PRD.transpose(0, 1))
         return grad_q, None, None, grad_rows.to(rows_PSD.dtype), grad_columns.to(columns_PSD.dtype)
 
 

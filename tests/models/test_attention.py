@@ -10,12 +10,13 @@ import torch
 from kit.tiny_models import TINY_V1, TINY_V2
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from mvit_video.models import ARCHITECTURES, MViT, attend, blocked, relative_positions
+from mvit_video.models import ARCHITECTURES, MViT, attend, blocked, processor, relative_positions
 from mvit_video.models.attend import Layout
 from mvit_video.models.pooling import PoolConv
 from mvit_video.models.processor import AMX, ARM_BF16, AVX512_BF16
 from mvit_video.models.relative_positions import relative_vectors
 
+LIMITS = 0.003, 0.02, 0.0065, 0.003  # relative errors of what comes out and of the gradients of q, k, v
 FUSED = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION]
 
 SETTINGS = {
@@ -85,6 +86,7 @@ def with_gradients(way, inputs, add_queries, weight=1.0):
 def test_every_way_equals_written_out_attention(monkeypatch, way, add_queries, class_token, axes, head_dim):
     """In float64, where nothing but a mistake can differ; gradients of everything that goes in, too."""
     monkeypatch.setattr(blocked, "CACHE_BYTES", 8 * 25 * (12 + class_token))  # blocks of 25 queries at most
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     inputs = tokens(head_dim, class_token, axes)
     ours, reference = (
         with_gradients(f, inputs, add_queries) for f in (WAYS[way], attend.reference_attention)
@@ -229,22 +231,24 @@ def test_blocks_hold_a_bounded_part_of_the_matrix(monkeypatch):
 
 
 @pytest.mark.parametrize("setting", ["v1", "v2"])
-@pytest.mark.parametrize("how", ["autocast", "weights"])
-def test_bf16_stays_near_float32(setting, how):
+@pytest.mark.parametrize("how", ["autocast", "weights", "both"])
+@pytest.mark.parametrize("by_blocks", [True, False], ids=["blocks", "fused"])
+def test_bf16_stays_near_float32(monkeypatch, setting, how, by_blocks):
+    monkeypatch.setattr(attend, "_prefers_blocks", lambda q, vectors: by_blocks)
     model = random_model(SETTINGS[setting], std=0.1).eval()
     clip = torch.randn(2, 3, 4, 32, 48)
     with torch.inference_mode():
         exact = model(clip)
-        if how == "weights":
+        if how != "autocast":
             model, clip = model.bfloat16(), clip.bfloat16()
-        with torch.autocast("cpu", torch.bfloat16, enabled=how == "autocast"):
-            fused = model(clip)
+        with torch.autocast("cpu", torch.bfloat16, enabled=how != "weights"):
+            found = model(clip)
             model.use_reference_attention(True)
             written = model(clip)
-    assert fused.dtype == torch.bfloat16
+    assert found.dtype == torch.bfloat16
     spread = exact.std()
-    assert (fused.float() - exact).abs().max() < 0.15 * spread
-    assert (fused.float() - written.float()).abs().max() < 0.15 * spread
+    assert (found.float() - exact).abs().max() < 0.15 * spread
+    assert (found.float() - written.float()).abs().max() < 0.15 * spread
 
 
 def test_bf16_trains():
@@ -281,8 +285,9 @@ def test_bfloat16_pooling_has_the_exact_gradients(frames):
 @pytest.mark.parametrize("class_token", [0, 1])
 def test_blocks_in_bfloat16(monkeypatch, class_token, instructions, limit):
     """Small blocks, so that sums over them count."""
-    monkeypatch.setattr(blocked, "has_fast_bfloat16", lambda: instructions is not None)
+    monkeypatch.setattr(processor, "has_fast_bfloat16", lambda: instructions is not None)
     monkeypatch.setattr(blocked, "CACHE_BYTES", 4 * 13 * 5)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     inputs = tokens(13, class_token, "thw")
     *halves, tables, layout = inputs
     halves = [x.detach().bfloat16().requires_grad_() for x in halves]
@@ -296,6 +301,31 @@ def test_blocks_in_bfloat16(monkeypatch, class_token, instructions, limit):
         assert float((got.detach().double() - expected.detach()).abs().max()) < limit * float(
             expected.detach().abs().max()
         )
+
+
+@pytest.mark.parametrize("shift", [0.0, 3.0])
+def test_blocks_in_bfloat16_where_keys_and_gradients_have_much_in_common(monkeypatch, shift):
+    """Many small blocks, whose sums would lose digits in bfloat16, as scores would with what keys share."""
+    monkeypatch.setattr(processor, "has_fast_bfloat16", lambda: True)
+    monkeypatch.setattr(blocked, "CACHE_BYTES", 2 * 50 * 10)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    torch.manual_seed(0)
+    common = shift * torch.randn(16)
+    q, k, v = (
+        torch.randn(1, 640, 2, 16) + common / 4,
+        torch.randn(1, 50, 2, 16) + common,
+        torch.rand(1, 50, 2, 16),
+    )
+    halves = [x.bfloat16().requires_grad_() for x in (q, k, v)]
+    doubles = [x.detach().double().requires_grad_() for x in halves]
+    layout, weights = Layout((10, 8, 8), (2, 5, 5), False), torch.rand(1, 640, 2, 16).bfloat16()
+    results = []
+    for way, inputs in ((attend._by_blocks, halves), (attend.reference_attention, doubles)):
+        out = way(*inputs, (None, None, None), layout, add_queries=False)
+        results.append([out, *torch.autograd.grad(out, inputs, weights.to(out.dtype))])
+    for got, expected, limit in zip(*results, LIMITS, strict=True):
+        error = (got.double() - expected).norm() / expected.norm()
+        assert error < limit
 
 
 @pytest.mark.parametrize(

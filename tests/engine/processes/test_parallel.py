@@ -60,11 +60,13 @@ def test_two_processes_take_the_steps_of_one(together, alone, name):
     norms, expected = ([norm for _, norm in result["steps"]] for result in (found, alone))
     assert norms == pytest.approx(expected, rel=1e-5 if exact else 5e-2)
     assert found["weights"].keys() == alone["weights"].keys()
-    # AdamW makes whole steps (1e-3) of gradients that are nothing but rounding.
+    # AdamW makes whole steps (1e-3) of gradients that are nothing but rounding, as those of what is added to
+    # all keys alike are altogether: in four steps two weights get four or eight apart.
     for key, tensor in alone["weights"].items():
         far = (found["weights"][key] - tensor).abs()
-        assert far.max() < 4.1e-3, key
-        assert far.mean() < (2e-4 if exact else 2e-3), key
+        only_rounding = key.endswith("norm_k.bias") and not exact
+        assert far.max() < (8.2e-3 if only_rounding else 4.1e-3), key
+        assert only_rounding or far.mean() < (2e-4 if exact else 2e-3), key
     torch.testing.assert_close(found["logits"], alone["logits"], rtol=0, atol=1e-4 if exact else 2e-2)
     assert found["moments"].keys() == alone["moments"].keys()
     if exact:

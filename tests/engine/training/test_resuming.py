@@ -26,6 +26,7 @@ pytestmark = pytest.mark.timeout(1200)  # however busy the machine is
 EPOCHS = 4  # of 4 steps each: 16 videos, 4 at a time
 WORDS = ("SOLVER.MAX_EPOCH", EPOCHS, "TRAIN.EVAL_PERIOD", 2, "TRAIN.CHECKPOINT_PERIOD", 2, "LOG_PERIOD", 3)
 EVERY_STEP = ("TRAIN.CHECKPOINT_MINUTES", 1e-9)
+ALL_ROWS = 14  # of training, of evaluations, and of videos that could not be read
 TIMES = {"step_seconds", "data_seconds", "clips_per_second", "memory_gb"}
 
 
@@ -97,6 +98,7 @@ def test_the_undisturbed_run_has_what_the_others_are_compared_with(whole):
     assert [row["step"] for row in rows if row["kind"] == "val"] == [8, 16]
     assert all(row["bad"] == 1 for row in rows if row["kind"] == "train" and row["step"] % 4 == 0)
     assert len(_curves(whole)["train/loss"]) == 8
+    assert len(rows) == ALL_ROWS
 
 
 @pytest.mark.parametrize(
@@ -121,13 +123,28 @@ def test_killed_while_it_writes(tmp_path, videos, whole, sittings, harm, when, n
     _assert_same_run(tmp_path / "out", whole)
 
 
+def _num_rows(folder):
+    log = folder / "train.jsonl"
+    return log.read_bytes().count(b"\n") if log.exists() else 0
+
+
+def _wait_for_rows(folder, count):
+    deadline = time.monotonic() + SECONDS
+    while _num_rows(folder) < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
 def _killed_at_random(tmp_path, videos, sittings, seed, sittings_most):
+    """Each sitting is killed within 0.1 s of its beginning, or of one of its next three rows."""
     words = _words(tmp_path, videos, *EVERY_STEP)
     dice = random.Random(seed)
     kills = 0
     for _ in range(sittings_most):
+        rows = _num_rows(tmp_path / "out")
         pid = sittings.start(*words)
-        time.sleep(dice.uniform(0.1, 2.0))
+        _wait_for_rows(tmp_path / "out", min(rows + dice.randint(0, 3), ALL_ROWS))
+        time.sleep(dice.uniform(0, 0.1))
         with contextlib.suppress(ProcessLookupError):  # it is done already
             os.kill(pid, signal.SIGKILL)
         status = sittings.wait()[0]
