@@ -7,11 +7,10 @@ the two were level in whole models (MViTv2-S in float32, one thread). What grows
 one clip, laid out for all heads (and its values, where float32 stands in for another dtype), and in the
 backward pass the sums of one head; all else is bounded by the block. The width of the heads has no limit.
 
-The scores' exponentials need no maximum taken off first as long as they stay in range, and the sums of the
-rows tell: where one is very large or small, the block is done again with the maximum taken off.
-
-In bfloat16 scores and weights are rounded, as between any two operators, and all sums are float32's. Keys are
-centred there: see `_centred`.
+On CPUs the scores' exponentials need no maximum taken off first as long as they stay in range, and the sums
+of the rows tell: where one is very large or small, the block is done again by torch's softmax, which takes it
+off. In bfloat16 that is always so. There scores and weights are rounded, as between any two operators, all
+sums are float32's, and keys are centred: see `_centred`.
 
 Letters: B clips, A attention heads, N queries, M keys, D head dim, S columns of relative terms, W = D + S,
 R queries of one block.
@@ -115,6 +114,8 @@ class _Workspace:
         self.scores_RM = columns_BNAS.new_empty(size, num_keys)
         self.out_RW = _aligned(columns_BNAS, size, width if backward else head_dim)
         self.grad_RM = columns_BNAS.new_empty(size if backward else 0, num_keys)
+        # Elsewhere a look at the sums would wait for the device; and few digits are not to be rounded twice.
+        self.sums_exponentials = on_cpu and columns_BNAS.dtype in (torch.float32, torch.float64)
 
 
 class _Head:
@@ -131,10 +132,12 @@ class _Head:
         _, weights_RM, factors_R1 = self._weights(rows, space)
         out_RD = torch.mm(weights_RM, self.values_MD, out=space.out_RW[: len(z_RD)])
         plain = self._without_queries(rows)
-        if plain:
+        queries_RD = self.q_ND[rows][plain:]
+        if factors_R1 is None:
+            z_RD[:plain] = out_RD[:plain]
+            torch.add(queries_RD, out_RD[plain:], out=z_RD[plain:])
+        else:
             torch.mul(out_RD[:plain], factors_R1[:plain], out=z_RD[:plain])
-        if plain < len(z_RD):
-            queries_RD = self.q_ND[rows][plain:]
             torch.addcmul(queries_RD, out_RD[plain:], factors_R1[plain:], out=z_RD[plain:])
 
     def differentiate(
@@ -148,7 +151,8 @@ class _Head:
         """Write the gradients of some queries and their columns; add what their keys and values get."""
         size, head_dim = grad_z_RD.shape
         queries_RW, weights_RM, factors_R1 = self._weights(rows, space)
-        weights_RM.mul_(factors_R1)
+        if factors_R1 is not None:
+            weights_RM.mul_(factors_R1)
         grad_z_RD = grad_z_RD.to(weights_RM.dtype)
         add_matmul(sums[1], weights_RM.t(), grad_z_RD)
         grad_RM = torch.mm(grad_z_RD, self.values_MD.t(), out=space.grad_RM[:size])
@@ -160,21 +164,20 @@ class _Head:
         out[0].copy_(grad_RW[:, :head_dim])
         out[1].copy_(grad_RW[:, head_dim:])
 
-    def _weights(self, rows: slice, space: _Workspace) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries with their columns, (R, W); weights on the keys, (R, M), and what to multiply them by."""
+    def _weights(self, rows: slice, space: _Workspace) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Queries with their columns (R, W); weights on the keys (R, M), and what multiplies them, if any."""
         head_dim, size = self.q_ND.shape[1], rows.stop - rows.start
         queries_RW, scores_RM = space.queries_RW[:size], space.scores_RM[:size]
         queries_RW[:, :head_dim] = self.q_ND[rows]
         queries_RW[:, head_dim:] = self.columns_NS[rows]
         torch.mm(queries_RW, self.keys_MW.t(), out=scores_RM)
-        if scores_RM.device.type == "cpu":  # elsewhere a look at the sums would wait for the device
-            sums_R1 = scores_RM.exp_().sum(1, keepdim=True, dtype=_summing_dtype(scores_RM))
+        if space.sums_exponentials:
+            sums_R1 = scores_RM.exp_().sum(1, keepdim=True)
             low, high = torch.aminmax(sums_R1)
             if SUMS_IN_RANGE[0] < float(low) and float(high) < SUMS_IN_RANGE[1]:
                 return queries_RW, scores_RM, sums_R1.reciprocal_()
             torch.mm(queries_RW, self.keys_MW.t(), out=scores_RM)
-        torch.softmax(scores_RM, dim=1, out=scores_RM)
-        return queries_RW, scores_RM, scores_RM.new_ones(size, 1)
+        return queries_RW, torch.softmax(scores_RM, dim=1, out=scores_RM), None
 
     def _without_queries(self, rows: slice) -> int:
         """How many of the first of these queries are not added to what comes out."""
