@@ -140,7 +140,8 @@ def _indicators(
     """`key_indicators`, zeros for the class token included, (M, S), made once."""
     with torch.inference_mode(mode=False):  # usable in training whoever asks first
         indicators = key_indicators(layout.grid_k, axes, dtype, device)
-        return F.pad(indicators, (0, 0, int(layout.has_class_token), 0))
+        first = indicators.new_zeros((int(layout.has_class_token), indicators.shape[1]))
+        return torch.cat((first, indicators))  # torch 2.6 pads no tensor without columns
 
 
 def _axes(vectors: Vectors) -> tuple[bool, bool, bool]:

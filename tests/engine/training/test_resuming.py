@@ -75,7 +75,8 @@ def _curves(folder):
     events = EventAccumulator(str(folder / "tensorboard"), size_guidance={"scalars": 0})
     events.Reload()
     names = [name for name in events.Tags()["scalars"] if name.split("/")[1] not in TIMES]
-    return {name: [(event.step, event.value) for event in events.Scalars(name)] for name in names}
+    # Files that were begun in the same second are read in the order of their processes' numbers.
+    return {name: sorted((event.step, event.value) for event in events.Scalars(name)) for name in names}
 
 
 def _assert_same_run(folder, whole):
