@@ -92,7 +92,11 @@ def run(args: argparse.Namespace) -> int:
     if not args.no_check:
         from mvit_video.export.checking import compare
 
-        difference = compare(model, path, views, file_format=file_format)
+        try:
+            difference = compare(model, path, views, file_format=file_format)
+        except KeyboardInterrupt:
+            print(f"{path}: complete, but not compared with the model yet", file=sys.stderr)
+            raise
         print(f"{path}: its logits differ from the model's by {difference:.1g} at most, on one random clip")
     return 0
 

@@ -308,7 +308,11 @@ def _sources_in_words(sources: Sources | None, num_copies: int) -> list[str]:
 def _doubts(given: Given, sources: Sources | None, pairs: Sequence[Pair]) -> list[str]:
     lines = []
     if given.unreadable:
-        lines.append(f"{len(given.unreadable)} videos cannot be read and were left out")
+        path, error = given.unreadable[0]
+        lines.append(
+            f"{len(given.unreadable)} videos cannot be read and were left out, the first of them "
+            f"{error if path in error else f'{path}: {error}'} (mvit-video data check names all)"
+        )
     if sources is not None and sources.advice:
         lines.append(sources.advice)
     if pairs:

@@ -108,13 +108,20 @@ def read_torch_file(path: str | Path) -> Any:
         refused = re.search(r"(?:GLOBAL|[Uu]nsupported (?:class|type)) ([\w.]+\w)", str(error))
         if refused is None:
             # torch's own words advise to switch the safety off.
-            raise WeightsError(f"{path}: not a file of weights, or damaged; fetch it again") from None
+            raise WeightsError(_no_weights(path, "no pickle")) from None
         raise WeightsError(
             f"{path}: holds {refused[1]}, which is neither a tensor nor a plain value and could run code; "
             "save the weights alone: torch.save(model.state_dict(), FILE)"
         ) from None
     except Exception as error:  # whatever a damaged pickle makes torch stumble over
-        raise WeightsError(f"{path}: not a file of weights, or damaged ({_first_line(error)})") from None
+        raise WeightsError(_no_weights(path, _first_line(error))) from None
+
+
+def _no_weights(path: str | Path, found: str) -> str:
+    return (
+        f"{path}: not a file of weights, or damaged (torch.load: {found}); expected what torch.save or "
+        "safetensors wrote: choose another file, or fetch it again"
+    )
 
 
 def write_safetensors(

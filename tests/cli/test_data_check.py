@@ -57,6 +57,14 @@ def test_a_good_list(folder, capsys):
     assert json.loads((folder / "x.list.check.json").read_text())["findings"] == []
 
 
+def test_a_video_listed_twice_is_not_taken_for_one_that_is_known(folder, capsys):
+    write_rows(folder, [0, 1, 0])
+    assert check("x.list", "--workers", "1") == 1
+    assert "are known" not in capsys.readouterr().err
+    assert check("x.list", "--workers", "1") == 1
+    assert "2 of 2 are known from x.list.check.jsonl" in capsys.readouterr().err
+
+
 def test_findings_a_clean_list_and_a_second_time(folder, capsys):
     write_rows(folder, [*range(9), "text", "short", "copy", "none", 9], labels=(0, 1, 2, 5))
     words = ("x.list", "--workers", "2", "--clip", "16x4", "--num-classes", "3", "--report", "r.json")

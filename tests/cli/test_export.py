@@ -151,3 +151,16 @@ def test_another_file_replaces_one_with_force_and_random_weights_have_no_names(e
     torch.export.load("colours.pt2", extra_files=extra)
     assert json.loads(extra["mvit_video.json"])["weights"] == "none"
     before.tofile("colours.pt2")
+
+
+@pytest.mark.slow
+def test_what_was_interrupted_before_it_was_compared_says_so(exported, monkeypatch, capsys):
+    def interrupted(*_args, **_settings):
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(exported)
+    monkeypatch.setattr("mvit_video.export.checking.compare", interrupted)
+    words = ["--cfg", "colours.yaml", "--weights", "none", "--output", "interrupted.pt2"]
+    assert main(["export", *words]) == 130
+    assert "interrupted.pt2: complete, but not compared with the model yet\n" in capsys.readouterr().err
+    Path("interrupted.pt2").unlink()

@@ -159,7 +159,7 @@ def test_unreadable_videos_are_left_out_and_counted(tmp_path, clips, caplog):
         report = flow.finetune(asked(tmp_path, tmp_path / "clips")).report
     assert report.facts["num_unreadable"] == 1
     assert f"left out: {bad}" in caplog.text
-    assert "1 videos cannot be read and were left out" in caplog.text
+    assert f"1 videos cannot be read and were left out, the first of them {bad}: " in caplog.text
     assert "1 files are copies of others, and stay on their side" in "\n".join(report.facts["words"])
     listed = "".join((tmp_path / f"out/lists/{name}.csv").read_text() for name in ("train", "test"))
     assert str(bad) not in listed

@@ -168,6 +168,7 @@ def test_torchs_environment_variable_does_not_switch_the_refusal_off(tmp_path, m
         (b"PK\x03\x04 and nothing more", "not a file of weights, or damaged"),
         (b"\x80\x02}q\x00.", "not a file of weights, or damaged"),
         (bytes(1000), "not a file of weights, or damaged"),
+        (b"hello\n", "or damaged .*expected what torch.save or safetensors wrote: choose another file"),
     ],
 )
 def test_what_is_no_file_of_weights_is_refused(tmp_path, content, match):

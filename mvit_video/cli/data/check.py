@@ -168,8 +168,9 @@ def _check(args: argparse.Namespace, videos: "VideoList", journal: "Journal", de
     from mvit_video.engine.records.display import counting
 
     paths = left_to_check([record.path for record in videos], journal)
-    if len(paths) < len(videos):
-        print(f"{len(videos) - len(paths)} of {len(videos)} are known from {journal.path}", file=sys.stderr)
+    num_files = len({record.path for record in videos})
+    if len(paths) < num_files:
+        print(f"{num_files - len(paths)} of {num_files} are known from {journal.path}", file=sys.stderr)
     workers = num_cpus() if args.workers is None else args.workers
     done = 0
     try:
