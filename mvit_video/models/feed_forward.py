@@ -180,7 +180,7 @@ def _forward(
 
 
 def _write(active_LH: Tensor, p: _Parameters, out_LO: Tensor, *, add: bool) -> None:
-    """Write the second layer to `out_LO`, or add it; by way of another tensor unless all is float32."""
+    """Write the second layer to `out_LO`, or add it; by way of another tensor unless all is float32 or 64."""
     if out_LO.dtype != active_LH.dtype or out_LO.dtype not in (torch.float32, torch.float64):
         branch = F.linear(active_LH, p.weight2, p.bias2)
         out_LO.copy_(out_LO + branch if add else branch)
