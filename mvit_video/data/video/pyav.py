@@ -1,4 +1,4 @@
-"""Decoding by FFmpeg, through PyAV: the one module that knows it.
+"""Decoding by FFmpeg, through PyAV, which this module and ``container`` alone know.
 
 A pass decodes forward from the first frame and counts, or moves by an index to wherever it is wanted; then
 every frame's time is held against the index. Only the frames asked for are converted to RGB.
@@ -15,18 +15,17 @@ from av.video.frame import PictureType
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
-from mvit_video.data.video.errors import DamageFound, IndexContradicted, VideoError
+from mvit_video.data.video.container import ERRORS, open_container, reason_of
+from mvit_video.data.video.errors import DamageFound, IndexContradicted
 from mvit_video.data.video.looking import PacketLog, StreamKind
 from mvit_video.data.video.packets import KnownDamage, PacketFacts
 from mvit_video.data.video.reader import FramePass, Image, oriented
 from mvit_video.data.video.seek_index import SeekIndex
 from mvit_video.data.video.sources import OpenSource
 
-_STILL_IMAGES = ("image2", "_pipe")  # FFmpeg reads a picture as a video of one frame
 # PyAV before 17 converts on one thread anyway, and has no such option.
 _ONE_THREAD: dict[str, Any] = {"threads": 1} if int(av.__version__.split(".")[0]) >= 17 else {}
 _NO_TIME_BASE = Fraction(1, 90000)  # for streams without a single time
-_ERRORS = (av.FFmpegError, OSError, ValueError, EOFError)
 # glibc gives the memory of each freed picture back to the system, and gets it anew page by page for the next
 # one, unless a larger block has been freed before (mallopt(3), M_MMAP_THRESHOLD): up to 48000 page faults in
 # one pass over 132 pictures of 1280x720, and with this line 800 to 2500.
@@ -34,11 +33,20 @@ np.empty(1 << 24, np.uint8)  # bytes; never touched, so they cost nothing
 
 
 class PyavPass(FramePass):
-    """A decoder that stands at a frame; a context manager."""
+    """A decoder that stands at a frame; a context manager.
 
-    def __init__(self, source: OpenSource, *, threads: int, index: SeekIndex | None) -> None:
+    Args:
+        source: What to decode.
+        threads: Of the decoder; 0 lets it choose.
+        index: To move by, where the packets are trusted.
+        may_skip_probing: See ``container``.
+    """
+
+    def __init__(
+        self, source: OpenSource, *, threads: int, index: SeekIndex | None, may_skip_probing: bool
+    ) -> None:
         self.index = index
-        self.damage_ahead: KnownDamage | None = None
+        self._damage_ahead: KnownDamage | None = None
         self.is_stale = False
         self._is_lost = False  # between frames, until one says where it is
         self._wanted = 0  # the frame it is on its way to
@@ -49,21 +57,22 @@ class PyavPass(FramePass):
         self._first_packet: tuple[int | None, int | None, int] | None = None
         self._reformatter = VideoReformatter()
         self._source = source
-        self._open(threads)
+        self._open(threads, may_skip_probing=may_skip_probing)
 
-    def _open(self, threads: int) -> None:
+    def _open(self, threads: int, *, may_skip_probing: bool = False) -> None:
         self._threads = threads
-        self._damage_met: KnownDamage | None = None
-        self._container = _open_container(self._source)
-        try:
-            self._stream = _choose_stream(self._container, self._source.name)
-            self._stream.codec_context.thread_count = threads
-            if threads != 1:
-                self._stream.thread_type = "AUTO"
-            self._frames = self._whole_frames()
-        except BaseException:
-            self.close()
-            raise
+        self._damage = self._damage_ahead  # what comes first of that and the damage met
+        found = open_container(self._source, may_skip_probing=may_skip_probing)
+        self._container, self._stream, self.is_probed = found
+        self._stream.codec_context.thread_count = threads
+        if threads != 1:
+            self._stream.thread_type = "AUTO"
+        self._frames = self._whole_frames()
+
+    def expect_damage(self, damage: KnownDamage | None) -> None:
+        """Tells it of damage that is known before anything is decoded."""
+        self._damage_ahead = damage
+        self._damage = min(filter(None, (damage, self._damage)), default=None)
 
     @property
     def kind(self) -> StreamKind:
@@ -118,7 +127,7 @@ class PyavPass(FramePass):
         assert self._frame is not None
         # One kept reformatter on one thread: its set-up costs more than the conversion of a small frame.
         rgb: Any = self._reformatter.reformat(self._frame, format="rgb24", **_ONE_THREAD)
-        return np.ascontiguousarray(_orient(_pixels_of(rgb), self._frame))
+        return _orient(_pixels_of(rgb), self._frame)
 
     def close(self) -> None:  # noqa: D102
         self._frame = None
@@ -146,8 +155,8 @@ class PyavPass(FramePass):
                 if number == 0 and first is not None and _identity(packet) != first:
                     return None
                 _note(log, packet)
-        except _ERRORS as error:
-            log.object_to(f"it cannot be read to its end: {_reason(error)}")  # decoding says where
+        except ERRORS as error:
+            log.object_to(f"it cannot be read to its end: {reason_of(error)}")  # decoding says where
         return log.finish()
 
     def _count_to(self, index: int) -> bool:
@@ -173,8 +182,8 @@ class PyavPass(FramePass):
                 self._is_lost = True
             while self._is_lost or self.position < frame_number:
                 self._step(index)
-        except (DamageFound, *_ERRORS) as error:
-            raise IndexContradicted(_reason(error)) from error
+        except (DamageFound, *ERRORS) as error:
+            raise IndexContradicted(reason_of(error)) from error
 
     def _step(self, index: SeekIndex) -> None:
         frame = next(self._frames, None)
@@ -217,11 +226,6 @@ class PyavPass(FramePass):
         if self._damage is not None:
             raise DamageFound(self._damage.reason)
 
-    @property
-    def _damage(self) -> KnownDamage | None:
-        """What comes first of the damage known before and the damage met."""
-        return min(filter(None, (self.damage_ahead, self._damage_met)), default=None)
-
     def _before_damage(self, frames: list[av.VideoFrame]) -> Iterator[av.VideoFrame]:
         for frame in frames:
             damage = self._damage
@@ -238,8 +242,8 @@ class PyavPass(FramePass):
                 return
             try:
                 frames = self._stream.decode(packet)
-            except _ERRORS as error:
-                yield from self._drain(packet, _reason(error))
+            except ERRORS as error:
+                yield from self._drain(packet, reason_of(error))
                 return
             yield from frames
 
@@ -247,10 +251,11 @@ class PyavPass(FramePass):
         """What the decoder holds when it meets a damaged packet; what is shown before that is good."""
         if damaged.pts is None:
             raise DamageFound(reason)
-        self._damage_met = KnownDamage(damaged.pts, reason)
+        met = KnownDamage(damaged.pts, reason)
+        self._damage = min(filter(None, (self._damage_ahead, met)))
         try:
             yield from self._stream.decode(None)
-        except _ERRORS:
+        except ERRORS:
             return
 
     def _leaves_out(self, packet: Any) -> bool:
@@ -272,44 +277,16 @@ class PyavPass(FramePass):
         while True:
             try:
                 following = next(packets, None)
-            except _ERRORS as error:
+            except ERRORS as error:
                 if packet is not None:
                     yield packet, False
-                raise DamageFound(_reason(error)) from error
+                raise DamageFound(reason_of(error)) from error
             if packet is not None:
                 self._first_packet = self._first_packet or _identity(packet)
                 yield packet, following is None or following.size == 0
             if following is None:
                 return
             packet = following
-
-
-def _open_container(source: OpenSource) -> Any:
-    try:
-        container = av.open(source.target(), metadata_errors="ignore")
-    except _ERRORS as error:
-        raise VideoError(f"{source.name}: not a video, or damaged: {_reason(error)}") from error
-    kind = container.format.name
-    problem = "is text" if kind == "tty" else "is a still image" if kind.endswith(_STILL_IMAGES) else None
-    if problem:
-        container.close()
-        raise VideoError(f"{source.name}: {problem}, expected a video")
-    return container
-
-
-def _choose_stream(container: Any, name: str) -> Any:
-    """The largest video stream that is no cover picture."""
-    cover = av.stream.Disposition.attached_pic
-    streams = [stream for stream in container.streams.video if not stream.disposition & cover]
-    if streams and all(stream.codec_context is None for stream in streams):
-        raise VideoError(f"{name}: its codec is not known; re-encode it, to H.264 for example")
-    streams = [stream for stream in streams if stream.codec_context is not None]
-    if not streams:
-        found = sorted({stream.type for stream in container.streams}) or ["nothing"]
-        if container.streams.video:
-            found[found.index("video")] = "a cover picture"
-        raise VideoError(f"{name}: has no video stream, only {' and '.join(found)}")
-    return max(streams, key=lambda stream: (stream.width or 0) * (stream.height or 0))
 
 
 def _identity(packet: Any) -> tuple[int | None, int | None, int]:
@@ -329,13 +306,9 @@ def _note(log: PacketLog, packet: Any) -> None:
 
 
 def _pixels_of(rgb: Any) -> Image:
-    """(H, W, 3), without a copy where the frame's rows follow each other; it keeps the frame alive."""
+    """(H, W, 3) without a copy: its rows may lie apart. It keeps the frame alive."""
     plane = rgb.planes[0]
-    rows: Image = np.frombuffer(plane, np.uint8, rgb.height * plane.line_size).reshape(
-        rgb.height, plane.line_size
-    )
-    image: Image = rows[:, : rgb.width * 3].reshape(rgb.height, rgb.width, 3)
-    return image
+    return np.ndarray((rgb.height, rgb.width, 3), np.uint8, plane, strides=(plane.line_size, 3, 1))
 
 
 def _orient(image: NDArray[Any], frame: av.VideoFrame) -> NDArray[Any]:
@@ -347,10 +320,3 @@ def _orient(image: NDArray[Any], frame: av.VideoFrame) -> NDArray[Any]:
             a, b, _, c, d = np.frombuffer(bytes(side_data), "<i4")[:5].tolist()
             return oriented(image, (a, b, c, d))
     return image
-
-
-def _reason(error: BaseException) -> str:
-    """FFmpeg's reason on one line, without its error number and the path."""
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    log = getattr(error, "log", None)
-    return " ".join(f"{text} ({log[2]})".split() if log else text.split())

@@ -43,12 +43,10 @@ class PyavReader(VideoReader):
         self._objection: str | None = None
         self._index: SeekIndex | None = None
         self._damage_ahead: KnownDamage | None = None
+        self._may_skip_probing = True  # as long as every frame will be held against the packets
         self._source = open_source(source)
         try:
-            first = self._decode_first()
-            self._idle = first
-            self._first_time, self._nominal_rates = first.time, first.nominal_rates
-            self.height, self.width = first.size()
+            self._begin()
         except BaseException:
             self.close()
             raise
@@ -83,9 +81,22 @@ class PyavReader(VideoReader):
         self._source.close()
 
     def _open_pass(self) -> PyavPass:
-        run = PyavPass(self._source, threads=self._threads, index=self._index)
-        run.damage_ahead = self._damage_ahead
+        run = PyavPass(
+            self._source,
+            threads=self._threads,
+            index=self._index,
+            may_skip_probing=self._may_skip_probing,
+        )
+        run.expect_damage(self._damage_ahead)
         return run
+
+    def _begin(self) -> None:
+        """Decodes the first frame, and takes over what the container and it say."""
+        first = self._decode_first()
+        self._idle = first
+        self._may_skip_probing = not first.is_probed
+        self._first_time, self._nominal_rates = first.time, first.nominal_rates
+        self.height, self.width = first.size()
 
     def _decode_first(self) -> PyavPass:
         run = self._open_pass()
@@ -94,6 +105,9 @@ class PyavReader(VideoReader):
                 raise VideoError(f"{self.name}: no frame could be decoded; it is cut off or damaged")
         except BaseException as error:
             run.close()
+            if isinstance(error, DamageFound | VideoError) and not run.is_probed:
+                self._may_skip_probing = False
+                return self._decode_first()
             if isinstance(error, DamageFound):
                 raise VideoError(f"{self.name}: damaged at frame 0: {error}") from error
             raise
@@ -105,13 +119,26 @@ class PyavReader(VideoReader):
             self._check_open()
             self._facts = self._find_facts()
             self._objection = why_untrusted(self._facts)
+            if self._objection and self._may_skip_probing:
+                self._probe_after_all()
+                self._facts = self._find_facts()
+                self._objection = why_untrusted(self._facts)
             if self._objection is None:
                 self._index = SeekIndex(self._facts)
             else:
                 self._damage_ahead = find_damage(self._facts)
             if isinstance(self._idle, PyavPass):
-                self._idle.index, self._idle.damage_ahead = self._index, self._damage_ahead
+                self._idle.index = self._index
+                self._idle.expect_damage(self._damage_ahead)
         return self._facts
+
+    def _probe_after_all(self) -> None:
+        """Begins again with what FFmpeg finds out by probing."""
+        self._may_skip_probing = False
+        if self._idle is not None:
+            self._idle.close()
+            self._idle = None
+        self._begin()
 
     def _find_facts(self) -> PacketFacts:
         """Of a movie by its tables; else by going through the packets, if possible with the idle pass."""
@@ -148,6 +175,7 @@ class PyavReader(VideoReader):
 
     def _demote(self, reason: str) -> None:
         self._index = None
+        self._may_skip_probing = False
         self._objection = self._objection or f"decoding contradicts the packets: {reason}"
         for run in [*self._running, self._idle]:
             if isinstance(run, PyavPass):

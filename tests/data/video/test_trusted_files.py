@@ -10,6 +10,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+from kit.sequence_sets import write_without_usability
 from kit.videos import numbered_frame, write_video
 
 from mvit_video.data import DamagedVideoWarning, Decoding, IndexContradicted, VideoError, open_reader
@@ -128,6 +129,47 @@ def test_others_are_not_trusted_and_exact(tmp_path, name):
         assert not video.is_trusted
         assert reason in video.why_untrusted
     check(path, forward(path))
+
+
+NOT_TOLD = {
+    "no_b_frames": ({"b_frames": 0}, None),
+    "b_frames": ({}, "it does not say that 1 pictures are reordered"),
+    "pyramid": (x264("bframes=16:b-pyramid=normal:b-adapt=0:ref=8"), "it does not say that 2 pictures"),
+}
+
+
+@pytest.mark.parametrize("name", NOT_TOLD)
+def test_what_does_not_say_how_it_is_reordered_is_exact(tmp_path, name):
+    """FFmpeg finds that out by decoding on opening; where there is nothing to find, we open without."""
+    settings, reason = NOT_TOLD[name]
+    told = write_video(tmp_path / "told.mp4", 40, picture=moving, **settings)
+    path = write_without_usability(told, tmp_path / "not_told.mp4")
+    expected = forward(told)
+    np.testing.assert_array_equal(forward(path), expected)
+    with open_reader(path) as video:
+        assert (video.why_untrusted or "").startswith(reason or "")
+        assert video.is_trusted == (reason is None)
+        assert video.frame_rate == 30
+    check(path, expected)
+
+
+def test_opening_decodes_no_more_than_it_needs(tmp_path):
+    """Between the container and the pass: what is trusted is read as it was opened; the rest is probed."""
+    told = write_video(tmp_path / "told.mp4", 20)
+    opened = {
+        "told.mp4": False,
+        "no_b_frames.mp4": False,
+        "b_frames.mp4": True,
+        "told.mkv": True,
+    }
+    write_without_usability(told, tmp_path / "b_frames.mp4")
+    plain = write_video(tmp_path / "plain.mp4", 20, b_frames=0)
+    write_without_usability(plain, tmp_path / "no_b_frames.mp4")
+    write_video(tmp_path / "told.mkv", 20)
+    for name, is_probed in opened.items():
+        with open_reader(tmp_path / name) as video:
+            assert video.is_trusted == (name != "b_frames.mp4")
+            assert video._idle.is_probed == is_probed, name
 
 
 @pytest.mark.parametrize("threads", [0, 2, 4])
