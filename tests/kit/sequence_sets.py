@@ -1,4 +1,4 @@
-"""H.264 whose sequence parameter set does not say how far pictures are reordered, as many cameras write it."""
+"""H.264 whose sequence parameter set does not say how far pictures are reordered, as cameras write it."""
 
 from pathlib import Path
 

@@ -8,7 +8,6 @@ Axes: N pictures, H height, W width, C = 3 colours.
 """
 
 import math
-from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -42,27 +41,30 @@ class Resampler:
 
     def __call__(self, frame_HWC: NDArray[np.uint8]) -> torch.Tensor:
         """The window of one picture: uint8 (H, W, 3)."""
-        box = self.reads
-        part_HWC = frame_HWC[box.top : box.top + box.height, box.left : box.left + box.width]
+        part_HWC = self.part_of(frame_HWC)
         if isinstance(self._scale, _FixedPoint) and self._scale.may_run_on:
-            part_HWC = _unbroken(frame_HWC, box, part_HWC)
+            part_HWC = _unbroken(frame_HWC, self.reads, part_HWC)
         return self.of_part(part_HWC)
 
-    def all_of(self, frames: Sequence[NDArray[np.uint8]]) -> torch.Tensor:
-        """The windows of several pictures: uint8 (N, H, W, 3). Small ones cost less so than one by one."""
-        if len(frames) == 1:
-            return self(frames[0])[None]
+    def part_of(self, frame_HWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """What is read of one picture: not copied."""
         box = self.reads
-        parts = [frame[box.top : box.top + box.height, box.left : box.left + box.width] for frame in frames]
-        return self._of_parts(torch.from_numpy(np.stack(parts)))
+        return frame_HWC[box.top : box.top + box.height, box.left : box.left + box.width]
+
+    def of_parts(self, parts_NHWC: NDArray[np.uint8]) -> torch.Tensor:
+        """The windows of several pictures, out of what is read of them: uint8 (N, H, W, 3).
+
+        Small ones cost less so than one by one.
+        """
+        return self._windows(torch.from_numpy(parts_NHWC))
 
     def of_part(self, part_HWC: NDArray[np.uint8]) -> torch.Tensor:
         """The window, out of what is read of the picture alone: uint8 (H, W, 3)."""
         part = part_HWC if self._scale is None else np.ascontiguousarray(part_HWC)
         # The batch axis is torch's: NumPy's has a stride of 0, which does not count as channels last.
-        return self._of_parts(torch.from_numpy(part)[None])[0]
+        return self._windows(torch.from_numpy(part)[None])[0]
 
-    def _of_parts(self, parts_NHWC: torch.Tensor) -> torch.Tensor:
+    def _windows(self, parts_NHWC: torch.Tensor) -> torch.Tensor:
         windows = parts_NHWC if self._scale is None else self._scale(parts_NHWC)
         return windows.flip(2) if self._flip else windows
 

@@ -10,9 +10,8 @@ Axes: V views (temporal first, then crop), T frames, S crop size.
 import heapq
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,7 +27,7 @@ from mvit_video.data.video.reader import Image, VideoFrames
 
 # Images that are scaled in one go, which saves a sixth (480x270) to a half (176x144) of scaling. They are
 # copied together; where that costs more than it saves (1280x720), they are too large for this.
-_MOST_IMAGES = 32
+_MOST_IMAGES = 64
 _MOST_BYTES = 1 << 22
 
 
@@ -136,7 +135,7 @@ def _windows(video: VideoFrames, plan: ViewPlan, every_seconds: float, first: in
     held: dict[int, torch.Tensor] = {}  # what the clips to come need of the frames already seen
     number, start = first, _whole_frames(first * step)
     for index, image in video.stream(_indices_of_clips(pattern, step, first), until_end=True):
-        held[index] = torch.cat(crops([image]))
+        held[index] = torch.cat(crops(image))
         while index >= start + pattern[-1]:
             yield _gather(held, pattern + start, video)
             number, start = number + 1, _whole_frames((number + 1) * step)
@@ -188,12 +187,34 @@ class _Crops:
             for window in windows
         ]
 
-    def __call__(self, images: Sequence[Image]) -> list[torch.Tensor]:
-        """uint8 (N, S, S, 3) of N images per crop."""
+    def __call__(self, image: Image) -> list[torch.Tensor]:
+        """uint8 (1, S, S, 3) per crop."""
         if self._apart:
-            return [resample.all_of(images) for resample in self._apart]
-        scaled = self._together.all_of(images)
-        return [scaled[:, rows, columns] for rows, columns in self._parts]
+            return [resample(image)[None] for resample in self._apart]
+        return self._cut(self._together(image)[None])
+
+    def of_all(
+        self, frames: Iterable[tuple[int, Image]], together: int
+    ) -> Iterator[tuple[list[int], list[torch.Tensor]]]:
+        """The indices of up to so many frames, and uint8 (N, S, S, 3) per crop; each to be used at once."""
+        if together == 1 or self._apart:
+            for index, image in frames:
+                yield [index], self(image)
+            return
+        box = self._together.reads
+        parts_NHWC = np.empty((together, box.height, box.width, 3), np.uint8)
+        remaining = iter(frames)
+        while group := list(self._collect(remaining, parts_NHWC)):
+            yield group, self._cut(self._together.of_parts(parts_NHWC[: len(group)]))
+
+    def _collect(self, frames: Iterator[tuple[int, Image]], parts_NHWC: Image) -> Iterator[int]:
+        """Copies what is read of the next frames, each while the cache has it; yields the indices."""
+        for part_HWC, (index, image) in zip(parts_NHWC, frames, strict=False):
+            part_HWC[:] = self._together.part_of(image)
+            yield index
+
+    def _cut(self, scaled_NHWC: torch.Tensor) -> list[torch.Tensor]:
+        return [scaled_NHWC[:, rows, columns] for rows, columns in self._parts]
 
 
 def _decode_clips(
@@ -213,10 +234,10 @@ def _decode_clips(
     crops = _Crops(video, plan)
     frames = video.stream(sorted(slots), until_end=True)
     together = max(1, min(_MOST_IMAGES, _MOST_BYTES // (3 * video.height * video.width)))
-    while group := list(islice(frames, together)):
-        for number, windows in enumerate(crops([image for _, image in group])):
+    for group, crops_of_group in crops.of_all(frames, together):
+        for number, windows in enumerate(crops_of_group):
             pixels_NSSC = windows.numpy()  # whose assignments cost less than torch's
-            for (index, _), pixels_SSC in zip(group, pixels_NSSC, strict=True):
+            for index, pixels_SSC in zip(group, pixels_NSSC, strict=True):
                 for view, time in slots.get(index, ()):
                     views_VTSSC[view + number, time] = pixels_SSC
     return torch.from_numpy(views_VTSSC)

@@ -97,7 +97,8 @@ class ClipSpec:
         # Counted from the whole frame before the start, so that it is the same anywhere in a long video.
         origin = math.floor(start)
         points = torch.linspace(start - origin, start - origin + self.size(fps) - 1, self.num_frames)
-        return (points.long() + origin).clamp(0, video_frames - 1).numpy()
+        indices: FrameIndices = points.numpy().astype(np.int64) + origin
+        return np.minimum(np.maximum(indices, 0), video_frames - 1)
 
     def random_start(self, position: float, video_frames: int, fps: float) -> float:
         """The start for training: ``position``, drawn from [0, 1), of the slack."""

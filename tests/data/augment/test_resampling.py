@@ -72,7 +72,7 @@ def test_pictures_come_out_together_as_they_do_alone(has_fixed_point, case, coun
         if not has_fixed_point:
             patch.setattr(resampling, "_has_fixed_point", lambda: False)
         resampler = Resampler(placement)
-    found = resampler.all_of(pictures)
+    found = resampler.of_parts(np.stack([resampler.part_of(picture) for picture in pictures]))
     assert found.shape == (count, placement.window.height, placement.window.width, 3)
     for picture, window in zip(pictures, found, strict=True):
         assert float((window.double() - exact(picture, placement)).abs().max()) <= 1.01
