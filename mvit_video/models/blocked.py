@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 CACHE_BYTES = 1 << 20  # of scores in a block, for each thread of a CPU
+KEYS = 400  # whose scores MKL computes in one go: with many more, products may take twice as long
 ROW_BYTES = 64  # a cache line
 DEVICE_ELEMENTS = 1 << 24  # scores in a block elsewhere
 SUMS_IN_RANGE = (1e-20, 1e30)  # of exponentials: in between, neither overflow nor underflow changes a result
@@ -114,8 +115,16 @@ class _Workspace:
         self.scores_RM = columns_BNAS.new_empty(size, num_keys)
         self.out_RW = _aligned(columns_BNAS, size, width if backward else head_dim)
         self.grad_RM = columns_BNAS.new_empty(size if backward else 0, num_keys)
+        is_wide = on_cpu and columns_BNAS.dtype in (torch.float32, torch.float64)
         # Elsewhere a look at the sums would wait for the device; and few digits are not to be rounded twice.
-        self.sums_exponentials = on_cpu and columns_BNAS.dtype in (torch.float32, torch.float64)
+        self.sums_exponentials = is_wide
+        step = KEYS if is_wide else num_keys
+        self._keys = [slice(i, i + step) for i in range(0, num_keys, step)]
+
+    def against_keys(self, left_RW: Tensor, right_MW: Tensor, out_RM: Tensor) -> None:
+        """Write the product of some queries' rows with the rows of all keys."""
+        for keys in self._keys:
+            torch.mm(left_RW, right_MW[keys].t(), out=out_RM[:, keys])
 
 
 class _Head:
@@ -155,7 +164,8 @@ class _Head:
             weights_RM.mul_(factors_R1)
         grad_z_RD = grad_z_RD.to(weights_RM.dtype)
         add_matmul(sums[1], weights_RM.t(), grad_z_RD)
-        grad_RM = torch.mm(grad_z_RD, self.values_MD.t(), out=space.grad_RM[:size])
+        grad_RM = space.grad_RM[:size]
+        space.against_keys(grad_z_RD, self.values_MD, grad_RM)
         torch._softmax_backward_data(grad_RM, weights_RM, -1, weights_RM.dtype, grad_input=grad_RM)
         add_matmul(sums[0], grad_RM.t(), queries_RW)
         grad_RW = torch.mm(grad_RM, self.keys_MW, out=space.out_RW[:size])
@@ -170,13 +180,13 @@ class _Head:
         queries_RW, scores_RM = space.queries_RW[:size], space.scores_RM[:size]
         queries_RW[:, :head_dim] = self.q_ND[rows]
         queries_RW[:, head_dim:] = self.columns_NS[rows]
-        torch.mm(queries_RW, self.keys_MW.t(), out=scores_RM)
+        space.against_keys(queries_RW, self.keys_MW, scores_RM)
         if space.sums_exponentials:
             sums_R1 = scores_RM.exp_().sum(1, keepdim=True)
             low, high = torch.aminmax(sums_R1)
             if SUMS_IN_RANGE[0] < float(low) and float(high) < SUMS_IN_RANGE[1]:
                 return queries_RW, scores_RM, sums_R1.reciprocal_()
-            torch.mm(queries_RW, self.keys_MW.t(), out=scores_RM)
+            space.against_keys(queries_RW, self.keys_MW, scores_RM)
         return queries_RW, torch.softmax(scores_RM, dim=1, out=scores_RM), None
 
     def _without_queries(self, rows: slice) -> int:

@@ -18,7 +18,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from mvit_video.models.capturing import is_captured
-from mvit_video.models.linear import Linear, is_plain, widens
+from mvit_video.models.linear import Linear, convolves, is_plain, multiply, widens
 
 PIECE_ELEMENTS = 3 << 20  # of the hidden activation, on a CPU
 PIECE_ELEMENTS_ELSEWHERE = 1 << 27
@@ -173,16 +173,19 @@ def _forward(
             normed = F.layer_norm(wide, wide.shape[-1:], p.norm_weight, p.norm_bias, eps)
             normed = normed.to(precision.product)
             if hidden_LH is None:
-                active = torch.ops.aten.gelu_(F.linear(normed, p.weight1, p.bias1))
+                active = torch.ops.aten.gelu_(multiply(normed, p.weight1, p.bias1))
             else:
                 active = F.gelu(torch.addmm(p.bias1, normed, p.weight1.t(), out=hidden_LH[piece]))
             _write(active, p, out_LO[piece], add=add)
 
 
 def _write(active_LH: Tensor, p: _Parameters, out_LO: Tensor, *, add: bool) -> None:
-    """Write the second layer to `out_LO`, or add it; by way of another tensor unless all is float32 or 64."""
-    if out_LO.dtype != active_LH.dtype or out_LO.dtype not in (torch.float32, torch.float64):
-        branch = F.linear(active_LH, p.weight2, p.bias2)
+    """Write the second layer to `out_LO`, or add it; where torch's own product is best, without a copy."""
+    is_wide = out_LO.dtype == active_LH.dtype and out_LO.dtype in (torch.float32, torch.float64)
+    if is_wide and add and convolves(active_LH):
+        out_LO.add_(multiply(active_LH, p.weight2, p.bias2))
+    elif not is_wide or convolves(active_LH):
+        branch = multiply(active_LH, p.weight2, p.bias2)
         out_LO.copy_(out_LO + branch if add else branch)
     elif add:
         out_LO.add_(p.bias2).addmm_(active_LH, p.weight2.t())

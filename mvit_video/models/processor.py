@@ -26,6 +26,12 @@ def has_fast_bfloat16() -> bool:
     return bfloat16_instructions() is not None
 
 
+@cache
+def is_made_by_amd() -> bool:
+    """Whether this CPU is AMD's: MKL, which torch multiplies float32 matrices with, is not made for those."""
+    return "AuthenticAMD" in _listed()
+
+
 def computing_dtype(x: Tensor) -> torch.dtype:
     """What to compute with `x` in: float32 for what a CPU has no good arithmetic for, else its own dtype."""
     if x.device.type != "cpu":
@@ -40,7 +46,7 @@ def _torch_says(name: str) -> bool:
 
 
 def _listed() -> set[str]:
-    """The instruction sets that Linux lists; elsewhere none, with float32 the safe consequence."""
+    """The words that Linux describes processors with, instruction sets too; elsewhere none, which is safe."""
     try:
         return set(CPUINFO.read_text(encoding="utf-8", errors="replace").split())
     except OSError:
