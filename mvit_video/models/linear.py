@@ -1,9 +1,10 @@
 """Linear layers, by whatever multiplies fastest on this CPU.
 
-A CPU without bfloat16 instructions multiplies bfloat16 matrices two to four times slower than float32 ones. So there the rows of a
-bfloat16 product are widened, a piece that fits the cache at a time, multiplied in float32 and rounded once,
-at the end. Nothing whole is ever held in float32, the backward pass keeps bfloat16 tensors, and the result is
-at least as exact as that of a processor with such instructions, which also sums in float32.
+A CPU without bfloat16 instructions multiplies bfloat16 matrices two to four times slower than float32 ones.
+So there the rows of a bfloat16 product are widened, a piece that fits the cache at a time, multiplied in
+float32 and rounded once, at the end. Nothing whole is ever held in float32, the backward pass keeps bfloat16
+tensors, and the result is at least as exact as that of a processor with such instructions, which also sums in
+float32.
 
 On AMD's processors oneDNN multiplies faster than MKL, and than itself where it may not lay out the weights as
 it likes: 3 % (float32) to 6 % (bfloat16) of MViTv2-S. To torch, that is a convolution with a kernel of 1 x 1.
@@ -72,8 +73,9 @@ def convolves(x_LI: Tensor) -> bool:
     """Whether `multiply` is a convolution."""
     if x_LI.device.type != "cpu" or len(x_LI) < CONVOLUTION_ROWS or not is_made_by_amd():
         return False
-    is_narrow = x_LI.dtype == torch.bfloat16 and has_fast_bfloat16()
-    return torch.backends.mkldnn.is_available() and (is_narrow or x_LI.dtype == torch.float32)
+    dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x_LI.dtype
+    is_fit = has_fast_bfloat16() if dtype == torch.bfloat16 else x_LI.dtype == dtype == torch.float32
+    return is_fit and bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
 
 
 def widens(x: Tensor) -> bool:

@@ -86,6 +86,7 @@ def with_gradients(way, inputs, add_queries, weight=1.0):
 def test_every_way_equals_written_out_attention(monkeypatch, way, add_queries, class_token, axes, head_dim):
     """In float64, where nothing but a mistake can differ; gradients of everything that goes in, too."""
     monkeypatch.setattr(blocked, "CACHE_BYTES", 8 * 25 * (12 + class_token))  # blocks of 25 queries at most
+    monkeypatch.setattr(blocked, "KEYS", 5)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     inputs = tokens(head_dim, class_token, axes)
     ours, reference = (

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from mvit_video.models import linear as module
-from mvit_video.models.linear import Linear, linear
+from mvit_video.models.linear import Linear, linear, multiply
 
 
 @pytest.fixture(params=["without bf16 instructions", "with bf16 instructions"])
@@ -105,3 +105,60 @@ def test_a_second_derivative_is_refused(monkeypatch):
     (gradient,) = torch.autograd.grad(out.square().sum(), x, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
         gradient.sum().backward()
+
+
+@pytest.fixture
+def convolutions(monkeypatch):
+    """The rows of each convolution, on a processor of AMD's with bfloat16 instructions."""
+    monkeypatch.setattr(module, "is_made_by_amd", lambda: True)
+    monkeypatch.setattr(module, "has_fast_bfloat16", lambda: True)
+    rows, conv2d = [], F.conv2d
+
+    def convolve(x_1I1L, *others):
+        rows.append(x_1I1L.shape[3])
+        return conv2d(x_1I1L, *others)
+
+    monkeypatch.setattr(F, "conv2d", convolve)
+    return rows
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("features_in", "features_out"), [(96, 40), (7, 1), (1, 9)])
+def test_a_convolution_gives_the_same_matrix(convolutions, features_in, features_out, dtype, bias):
+    torch.manual_seed(0)
+    x, weight = torch.randn(2, 600, features_in).to(dtype), torch.randn(features_out, features_in).to(dtype)
+    bias = torch.randn(features_out).to(dtype) if bias else None
+    with torch.inference_mode():
+        out = linear(x, weight, bias)
+    assert convolutions == [1200]
+    exact = F.linear(x.double(), weight.double(), None if bias is None else bias.double())
+    assert out.shape == exact.shape
+    assert out.is_contiguous()
+    agree([out], [exact], [dtype])
+
+
+def test_a_convolution_follows_autocast(convolutions):
+    torch.manual_seed(0)
+    x, weight, bias = torch.randn(1200, 7), torch.randn(11, 7), torch.randn(11)
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        out = multiply(x, weight, bias)
+    assert convolutions == [1200]
+    rounded = [t.bfloat16().double() for t in (x, weight, bias)]
+    agree([out], [F.linear(*rounded)], [torch.bfloat16])
+
+
+def test_what_is_no_convolution(convolutions, monkeypatch):
+    """Few rows, other dtypes, other processors, and what is differentiated."""
+    x, weight = torch.randn(1200, 7), torch.randn(11, 7, requires_grad=True)
+    linear(x, weight).sum().backward()
+    assert weight.grad is not None
+    with torch.no_grad():
+        linear(x[:1000], weight)
+        linear(x.double(), weight.double())
+        linear(x.t().contiguous().t(), weight)
+        with torch.autocast("cpu", dtype=torch.float16):
+            linear(x, weight)
+        monkeypatch.setattr(module, "is_made_by_amd", lambda: False)
+        linear(x, weight)
+    assert convolutions == []

@@ -4,7 +4,14 @@ import pytest
 import torch
 
 from mvit_video.models import processor
-from mvit_video.models.processor import AMX, ARM_BF16, AVX512_BF16, bfloat16_instructions, has_fast_bfloat16
+from mvit_video.models.processor import (
+    AMX,
+    ARM_BF16,
+    AVX512_BF16,
+    bfloat16_instructions,
+    has_fast_bfloat16,
+    is_made_by_amd,
+)
 
 
 @pytest.fixture
@@ -18,10 +25,14 @@ def machine(monkeypatch, tmp_path):
         monkeypatch.setattr(processor, "CPUINFO", cpuinfo)
         for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"):
             monkeypatch.setattr(torch.cpu, name, lambda name=name: name in torch_knows, raising=False)
+        forget()
+
+    def forget():
         bfloat16_instructions.cache_clear()
+        is_made_by_amd.cache_clear()
 
     yield pretend
-    bfloat16_instructions.cache_clear()
+    forget()
 
 
 @pytest.mark.parametrize(
@@ -55,3 +66,11 @@ def test_this_machine_is_asked_once():
     bfloat16_instructions.cache_clear()
     assert bfloat16_instructions() == bfloat16_instructions()
     assert bfloat16_instructions.cache_info().misses == 1
+
+
+@pytest.mark.parametrize(
+    ("listed", "is_amd"), [("GenuineIntel avx2", False), ("AuthenticAMD avx2", True), (None, False)]
+)
+def test_who_made_it(machine, listed, is_amd):
+    machine(listed)
+    assert is_made_by_amd() == is_amd
