@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from mvit_video.models.architecture import THW, Architecture, BlockSpec
 from mvit_video.models.attend import Layout, attend, reference_attention
@@ -82,8 +83,35 @@ class MultiScaleAttention(nn.Module):
         z_BNC = self.proj(z_BNAD.flatten(2))
         return self.proj_drop(z_BNC), grid_q
 
-    def _project(self, x_BNC: Tensor, grid: THW) -> tuple[Iterator[Tensor], THW]:
-        """Queries, keys and values, and the grid of the last two.
+    def class_token(self, x_BNC: Tensor, grid: THW) -> Tensor:
+        """What `forward` makes of the class token, (B, 1, att_dim).
+
+        It attends to all tokens, has no place and so no relative terms, and is not added to what comes out.
+        """
+        parts, grid_kv = self._project(x_BNC, grid, x_BNC[:, :1])
+        q_B1AD, _ = self._pool(next(parts)[:, :1], grid, None, self.norm_q)
+        k_BMAD, _ = self._pool(next(parts), grid_kv, _pool_for(grid, grid_kv, self.pool_k), self.norm_k)
+        v_BMAD, _ = self._pool(next(parts), grid_kv, _pool_for(grid, grid_kv, self.pool_v), self.norm_v)
+        q_BA1D, k_BAMD, v_BAMD = (x.transpose(1, 2) for x in (q_B1AD, k_BMAD, v_BMAD))
+        z_BA1D = F.scaled_dot_product_attention(q_BA1D, k_BAMD, v_BAMD)
+        z_B1C: Tensor = self.proj(z_BA1D.transpose(1, 2).flatten(2))
+        return z_B1C + self._zero() if torch.is_grad_enabled() else z_B1C
+
+    def _zero(self) -> Tensor:
+        """Zero, of the parameters that make no difference to the class token: so their gradient is zero.
+
+        Without a gradient optimisers would let them be instead of letting them decay, and processes that
+        train together would wait for it.
+        """
+        pool = [] if self.pool_q is None else list(self.pool_q.parameters())
+        tables = (self.rel_pos_t, self.rel_pos_h, self.rel_pos_w)
+        unused = [*pool, *(table for table in tables if table is not None)]
+        return sum((0.0 * parameter.sum() for parameter in unused), torch.zeros(()))
+
+    def _project(
+        self, x_BNC: Tensor, grid: THW, asking_BQC: Tensor | None = None
+    ) -> tuple[Iterator[Tensor], THW]:
+        """Queries (of the tokens given for it, or of more), keys and values, and the grid of the last two.
 
         On CPUs they are made one after the other, as slices of one tensor cost copies later; keys and values
         only of the tokens that their pooling reads. Layers that were replaced or are watched get all tokens.
@@ -96,7 +124,8 @@ class MultiScaleAttention(nn.Module):
             kernel, stride = self.pool_k.kernel, self.pool_k.stride
             read_BMC, grid_kv = thin_out(x_BNC, grid, kernel, stride, self.has_class_token)
         biases = (None, None, None) if self.qkv.bias is None else self.qkv.bias.chunk(3)
-        return map(linear, (x_BNC, read_BMC, read_BMC), self.qkv.weight.chunk(3), biases), grid_kv
+        asking_BQC = x_BNC if asking_BQC is None else asking_BQC
+        return map(linear, (asking_BQC, read_BMC, read_BMC), self.qkv.weight.chunk(3), biases), grid_kv
 
     def _pool(
         self, x_BNC: Tensor, grid: THW, pool: Pool | None, norm: nn.Module | None

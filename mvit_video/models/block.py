@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from mvit_video.models.architecture import THW, Architecture, BlockSpec
 from mvit_video.models.attention import NORM_EPS, MultiScaleAttention
 from mvit_video.models.feed_forward import Mlp, add_mlp_branch, mlp_branch, runs_in_pieces
-from mvit_video.models.linear import Linear
+from mvit_video.models.linear import Linear, has_hooks
 from mvit_video.models.pooling import pool_tokens
 
 
@@ -78,6 +78,15 @@ class MultiScaleBlock(nn.Module):
         x_BNC, grid = _checkpoint(self._attend, x_BNC, grid)
         return self._feed_forward(x_BNC), grid
 
+    def class_token(self, x_BNC: Tensor, grid: THW) -> Tensor:
+        """What `forward` makes of the class token, (B, 1, dim_out), where `may_leave_out_patches`."""
+        normed = self.norm1(x_BNC)
+        skip_B1C = x_BNC[:, :1]
+        if self.proj is not None and self.widens_in_attention:
+            skip_B1C = self.proj(normed[:, :1])
+        z_B1C = self.attn.class_token(normed, grid)
+        return self._feed_forward(skip_B1C + self.drop_path(z_B1C))
+
     def _attend(self, x_BNC: Tensor, grid: THW) -> tuple[Tensor, THW]:
         """The first half: pooling attention."""
         normed = self.norm1(x_BNC)
@@ -109,6 +118,21 @@ class MultiScaleBlock(nn.Module):
     def _attend_and_feed_forward(self, x_BNC: Tensor, grid: THW) -> tuple[Tensor, THW]:
         x_BNC, grid = self._attend(x_BNC, grid)
         return self._feed_forward(x_BNC), grid
+
+
+def may_leave_out_patches(block: nn.Module) -> bool:
+    """Whether a block may be asked for its class token alone.
+
+    Not where parts were replaced or are watched by hooks; nor in training with dropout, whose random numbers
+    would be others, or where activations are made again, which a class token has next to none of.
+    """
+    if type(block) is not MultiScaleBlock or not block.has_class_token or block.attn.use_reference:
+        return False
+    if type(block.attn) is not MultiScaleAttention or type(block.mlp) is not Mlp:
+        return False
+    if block.training and (block.mlp.drop.p > 0 or block.checkpoint_activations):
+        return False
+    return not any(has_hooks(module) for module in block.modules())
 
 
 def _checkpoint(

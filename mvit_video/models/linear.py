@@ -97,8 +97,13 @@ def is_plain(layer: nn.Module, kind: type[nn.Module]) -> bool:
 
     Only then may its weights be used without calling it.
     """
+    return type(layer) is kind and not has_hooks(layer)
+
+
+def has_hooks(layer: nn.Module) -> bool:
+    """Whether somebody watches a layer."""
     hooks = layer._forward_hooks, layer._forward_pre_hooks, layer._backward_hooks, layer._backward_pre_hooks
-    return type(layer) is kind and not any(hooks)
+    return any(hooks)
 
 
 class _WidenedLinear(torch.autograd.Function):

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 from mvit_video.models.architecture import THW, Architecture
 from mvit_video.models.attention import NORM_EPS, MultiScaleAttention
-from mvit_video.models.block import MultiScaleBlock
+from mvit_video.models.block import MultiScaleBlock, may_leave_out_patches
 from mvit_video.models.checkpointing import checkpointed_blocks
 from mvit_video.models.head import ClassifierHead
 from mvit_video.models.initialisation import initialise, initialise_head
-from mvit_video.models.linear import Linear
+from mvit_video.models.linear import Linear, has_hooks
 from mvit_video.models.patch_embed import PatchEmbed
 from mvit_video.models.positions import resize_positions, separate_positions
 
@@ -75,8 +75,31 @@ class MViT(nn.Module):
         Raises:
             ValueError: When the shape, the channels, the dtype or the size is not what the model takes.
         """
-        tokens_BNC, _ = self.forward_features(x)
-        return self.forward_head(tokens_BNC)
+        logits: Tensor = self.head(self.forward_embedding(x))
+        return logits
+
+    def forward_embedding(self, x: Tensor | Sequence[Tensor]) -> Tensor:
+        """What enters the head, for less than `forward_features` costs.
+
+        Where it is the class token, the last block computes what becomes of that token alone, which spares a
+        thirtieth of MViTv2-S.
+
+        Args:
+            x: As for `forward`.
+
+        Returns:
+            (B, C).
+        """
+        x_BNC, grid = self._embed(x)
+        *blocks, last = self.blocks
+        for block in blocks:
+            x_BNC, grid = block(x_BNC, grid)
+        if self._classifies_class_token and not has_hooks(self.norm) and may_leave_out_patches(last):
+            assert isinstance(last, MultiScaleBlock)
+            x_BNC = last.class_token(x_BNC, grid)
+        else:
+            x_BNC, _ = last(x_BNC, grid)
+        return self.pool_tokens(self._normed(x_BNC))
 
     def forward_features(self, x: Tensor | Sequence[Tensor]) -> tuple[Tensor, THW]:
         """Tokens of the last block, after the final norm, and their grid.
@@ -89,6 +112,17 @@ class MViT(nn.Module):
             the others (w fastest). With ``use_mean_pooling`` the norm follows the mean, and these are not
             normed yet.
         """
+        x_BNC, grid = self._embed(x)
+        for block in self.blocks:
+            x_BNC, grid = block(x_BNC, grid)
+        return self._normed(x_BNC), grid
+
+    @property
+    def _classifies_class_token(self) -> bool:
+        return self.architecture.cls_embed_on and not self.architecture.use_mean_pooling
+
+    def _embed(self, x: Tensor | Sequence[Tensor]) -> tuple[Tensor, THW]:
+        """What enters the first block: tokens with their positions, and their grid."""
         clip_BCTHW = self._checked(x)
         x_BNC, grid = self.patch_embed(clip_BCTHW)
         if self.cls_token is not None:
@@ -99,11 +133,14 @@ class MViT(nn.Module):
         x_BNC = self.pos_drop(x_BNC)
         if self.norm_stem is not None:
             x_BNC = self.norm_stem(x_BNC)
-        for block in self.blocks:
-            x_BNC, grid = block(x_BNC, grid)
-        if not self.architecture.use_mean_pooling:
-            x_BNC = self.norm(x_BNC)
         return x_BNC, grid
+
+    def _normed(self, x_BNC: Tensor) -> Tensor:
+        """The final norm, unless it follows the mean."""
+        if self.architecture.use_mean_pooling:
+            return x_BNC
+        normed: Tensor = self.norm(x_BNC)
+        return normed
 
     def forward_head(self, tokens_BNC: Tensor) -> Tensor:
         """Logits (B, num_classes) of what `forward_features` gave: from the class token, or from the mean."""

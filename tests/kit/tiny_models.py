@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 
-from mvit_video.models import Architecture
+import torch
+
+from mvit_video.models import Architecture, MViT
 
 # 4 blocks in stages of 1, 2 and 1; a 8 x 64 x 64 clip is a grid of 4 x 16 x 16 tokens.
 TINY_V1 = Architecture(
@@ -31,3 +33,14 @@ TINY_V2 = replace(
     residual_pooling=True,
     dim_mul_in_att=True,
 )
+
+
+def random_model(numbers, seed=0, std=0.2):
+    """A model whose every parameter matters: the initial tables are too small to show a mistake."""
+    torch.manual_seed(seed)
+    model = MViT(numbers)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.ndim > 1 or "bias" in name:
+                parameter.normal_(std=std if "pool" in name else std / 2)
+    return model

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from kit.tiny_models import TINY_V1, TINY_V2
+from kit.tiny_models import TINY_V1, TINY_V2, random_model
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from mvit_video.models import ARCHITECTURES, MViT, attend, blocked, processor, relative_positions
@@ -24,17 +24,6 @@ SETTINGS = {
     "v2": TINY_V2,
     "v2 without class token": replace(TINY_V2, cls_embed_on=False),
 }
-
-
-def random_model(numbers, seed=0, std=0.2):
-    """A model whose every parameter matters: the initial tables are too small to show a mistake."""
-    torch.manual_seed(seed)
-    model = MViT(numbers)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if parameter.ndim > 1 or "bias" in name:
-                parameter.normal_(std=std if "pool" in name else std / 2)
-    return model
 
 
 def both_ways(model, clip):

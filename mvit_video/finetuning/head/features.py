@@ -57,8 +57,7 @@ class Backbone(nn.Module):
 
     def forward(self, clips: Tensor) -> Tensor:
         """What enters the head."""
-        tokens_BNC, _ = self.model.forward_features(clips)
-        return self.model.pool_tokens(tokens_BNC)
+        return self.model.forward_embedding(clips)
 
 
 def compute_features(

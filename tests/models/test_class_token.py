@@ -1,0 +1,98 @@
+"""The last block asked for the class token alone, against the whole block."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from kit.tiny_models import TINY_V1, TINY_V2, random_model
+
+from mvit_video.models import block as module
+from mvit_video.models import mvit
+from mvit_video.models.feed_forward import Mlp
+
+SETTINGS = {"v1": TINY_V1, "v2": TINY_V2, "v2, widening in the MLP": replace(TINY_V2, dim_mul_in_att=False)}
+CLIP = (2, 3, 8, 32, 48)
+
+
+@pytest.fixture
+def tokens_of_last_mlp(monkeypatch):
+    """How many tokens each feed-forward half saw."""
+    seen, whole = [], module.MultiScaleBlock._feed_forward
+
+    def feed_forward(block, x_BNC):
+        seen.append(x_BNC.shape[1])
+        return whole(block, x_BNC)
+
+    monkeypatch.setattr(module.MultiScaleBlock, "_feed_forward", feed_forward)
+    return seen
+
+
+def whole_block(monkeypatch):
+    monkeypatch.setattr(mvit, "may_leave_out_patches", lambda block: False)
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("training", [False, True])
+def test_logits_and_gradients_are_the_same(monkeypatch, tokens_of_last_mlp, setting, training):
+    """In float64; parameters that only patches use get gradients of zero, as from the whole block."""
+    architecture = replace(SETTINGS[setting], droppath_rate=0.3)
+    model = random_model(architecture).double().train(training)
+    clips = torch.randn(*CLIP, dtype=torch.float64)
+    results = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        logits = model(clips)
+        grads = torch.autograd.grad(logits.square().sum(), list(model.parameters()))
+        results.append([logits, *grads])
+        whole_block(monkeypatch)
+    depth = len(model.blocks)
+    assert tokens_of_last_mlp[depth - 1] == 1
+    assert tokens_of_last_mlp[2 * depth - 1] > 1
+    for got, expected in zip(*results, strict=True):
+        torch.testing.assert_close(got, expected, atol=1e-11, rtol=1e-11)
+    names = [name for name, _ in model.named_parameters()]
+    zeros = {name for name, grad in zip(names, results[0][1:], strict=True) if not grad.any()}
+    assert all(name.startswith(f"blocks.{depth - 1}.attn.") for name in zeros)
+    assert {name.split(".")[3] for name in zeros} >= {"pool_q"}
+
+
+def test_embeddings_are_those_of_the_class_token(tokens_of_last_mlp):
+    model = random_model(TINY_V2).eval()
+    clips = torch.randn(*CLIP)
+    with torch.inference_mode():
+        embedding = model.forward_embedding(clips)
+        tokens, _ = model.forward_features(clips)
+        torch.testing.assert_close(model.head(embedding), model.forward_head(tokens))
+    assert tokens_of_last_mlp[-1] == tokens.shape[1] > 1
+    torch.testing.assert_close(embedding, tokens[:, 0])
+
+
+class OtherMlp(Mlp):
+    """One that somebody wrote."""
+
+
+WATCHERS = {
+    "a hook on the final norm": lambda model, hook: model.norm.register_forward_hook(hook),
+    "a hook on the last block": lambda model, hook: model.blocks[-1].register_forward_hook(hook),
+    "a hook within it": lambda model, hook: model.blocks[-1].norm1.register_forward_pre_hook(hook),
+    "dropout": lambda model, hook: setattr(model.blocks[-1].mlp.drop, "p", 0.1),
+    "checkpointing": lambda model, hook: model.set_activation_checkpointing("all"),
+    "another MLP": lambda model, hook: setattr(model.blocks[-1].mlp, "__class__", OtherMlp),
+    "reference attention": lambda model, hook: model.use_reference_attention(True),
+}
+
+
+@pytest.mark.parametrize("watcher", WATCHERS)
+def test_who_watches_sees_all_tokens(tokens_of_last_mlp, watcher):
+    model = random_model(TINY_V2).train()
+    model(torch.randn(*CLIP))
+    assert tokens_of_last_mlp[-1] == 1
+    WATCHERS[watcher](model, lambda *_: None)
+    model(torch.randn(*CLIP))
+    assert tokens_of_last_mlp[-1] > 1
+
+
+def test_the_mean_is_of_all_tokens(tokens_of_last_mlp):
+    model = random_model(replace(TINY_V2, use_mean_pooling=True)).eval()
+    model(torch.randn(*CLIP))
+    assert tokens_of_last_mlp[-1] > 1
