@@ -14,7 +14,6 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mvit_video.models.architecture import THW, Architecture, BlockSpec
 from mvit_video.models.attend import Layout, attend, reference_attention
@@ -93,11 +92,12 @@ class MultiScaleAttention(nn.Module):
         k_BMAD, _ = self._pool(next(parts), grid_kv, _pool_for(grid, grid_kv, self.pool_k), self.norm_k)
         v_BMAD, _ = self._pool(next(parts), grid_kv, _pool_for(grid, grid_kv, self.pool_v), self.norm_v)
         q_BA1D, k_BAMD, v_BAMD = (x.transpose(1, 2) for x in (q_B1AD, k_BMAD, v_BMAD))
-        z_BA1D = F.scaled_dot_product_attention(q_BA1D, k_BAMD, v_BAMD)
-        z_B1C: Tensor = self.proj(z_BA1D.transpose(1, 2).flatten(2))
-        return z_B1C + self._zero() if torch.is_grad_enabled() else z_B1C
+        weights_BA1M = (self.scale * q_BA1D @ k_BAMD.transpose(2, 3)).softmax(dim=3)
+        z_BA1D = weights_BA1M.to(v_BAMD.dtype) @ v_BAMD
+        z_B1C: Tensor = self.proj_drop(self.proj(z_BA1D.transpose(1, 2).flatten(2)))
+        return z_B1C + self._zero(z_B1C) if torch.is_grad_enabled() else z_B1C
 
-    def _zero(self) -> Tensor:
+    def _zero(self, z_B1C: Tensor) -> Tensor:
         """Zero, of the parameters that make no difference to the class token: so their gradient is zero.
 
         Without a gradient optimisers would let them be instead of letting them decay, and processes that
@@ -106,7 +106,9 @@ class MultiScaleAttention(nn.Module):
         pool = [] if self.pool_q is None else list(self.pool_q.parameters())
         tables = (self.rel_pos_t, self.rel_pos_h, self.rel_pos_w)
         unused = [*pool, *(table for table in tables if table is not None)]
-        return sum((0.0 * parameter.sum() for parameter in unused), torch.zeros(()))
+        # Of none of its elements, so that not even infinite ones matter.
+        zeros = (p.flatten()[:0].sum().to(z_B1C.dtype) for p in unused if p.requires_grad)
+        return sum(zeros, z_B1C.new_zeros(()))
 
     def _project(
         self, x_BNC: Tensor, grid: THW, asking_BQC: Tensor | None = None

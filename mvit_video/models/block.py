@@ -7,12 +7,13 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import _has_any_global_hook
 from torch.utils.checkpoint import checkpoint
 
 from mvit_video.models.architecture import THW, Architecture, BlockSpec
 from mvit_video.models.attention import NORM_EPS, MultiScaleAttention
 from mvit_video.models.feed_forward import Mlp, add_mlp_branch, mlp_branch, runs_in_pieces
-from mvit_video.models.linear import Linear, has_hooks
+from mvit_video.models.linear import Linear, is_watched
 from mvit_video.models.pooling import pool_tokens
 
 
@@ -123,16 +124,25 @@ class MultiScaleBlock(nn.Module):
 def may_leave_out_patches(block: nn.Module) -> bool:
     """Whether a block may be asked for its class token alone.
 
-    Not where parts were replaced or are watched by hooks; nor in training with dropout, whose random numbers
-    would be others, or where activations are made again, which a class token has next to none of.
+    Not where parts were replaced or are watched by hooks; nor with dropout, whose random numbers would be
+    others, or where activations are made again, which a class token has next to none of.
     """
     if type(block) is not MultiScaleBlock or not block.has_class_token or block.attn.use_reference:
         return False
     if type(block.attn) is not MultiScaleAttention or type(block.mlp) is not Mlp:
         return False
-    if block.training and (block.mlp.drop.p > 0 or block.checkpoint_activations):
+    if block.checkpoint_activations and torch.is_grad_enabled():
         return False
-    return not any(has_hooks(module) for module in block.modules())
+    if _may_drop(block.mlp.drop) or _may_drop(block.attn.proj_drop):
+        return False
+    if _has_any_global_hook():  # type: ignore[no-untyped-call]
+        return False
+    return not any(is_watched(module) for module in block.modules())
+
+
+def _may_drop(module: nn.Module) -> bool:
+    """Whether a dropout may set anything to zero, or is something else."""
+    return type(module) is not nn.Dropout or (module.training and module.p > 0)
 
 
 def _checkpoint(

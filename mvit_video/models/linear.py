@@ -51,9 +51,10 @@ def linear(x: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None) -> Tensor
     if widens(x):
         result: Tensor = _WidenedLinear.apply(x, weight_OI, bias_O)
         return result
-    if torch.is_grad_enabled() or is_captured() or not x.is_contiguous():
+    if torch.is_grad_enabled() or is_captured() or not x.is_contiguous() or x.numel() == 0:
         return F.linear(x, weight_OI, bias_O)
-    return multiply(x.view(-1, x.shape[-1]), weight_OI, bias_O).view(*x.shape[:-1], -1)
+    out_LO = multiply(x.view(-1, x.shape[-1]), weight_OI, bias_O)
+    return out_LO.view(*x.shape[:-1], len(weight_OI))
 
 
 def multiply(x_LI: Tensor, weight_OI: Tensor, bias_O: Tensor | None) -> Tensor:
@@ -66,7 +67,7 @@ def multiply(x_LI: Tensor, weight_OI: Tensor, bias_O: Tensor | None) -> Tensor:
         return F.linear(x_LI, weight_OI, bias_O)
     x_1I1L = x_LI[None, None].permute(0, 3, 1, 2)  # a picture of one row whose layout is channels last
     out_1O1L = F.conv2d(x_1I1L, weight_OI[:, :, None, None], bias_O)
-    return out_1O1L.permute(0, 2, 3, 1).reshape(len(x_LI), -1)
+    return out_1O1L.permute(0, 2, 3, 1).reshape(len(x_LI), len(weight_OI))
 
 
 def convolves(x_LI: Tensor) -> bool:
@@ -75,7 +76,7 @@ def convolves(x_LI: Tensor) -> bool:
         return False
     dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x_LI.dtype
     is_fit = has_fast_bfloat16() if dtype == torch.bfloat16 else x_LI.dtype == dtype == torch.float32
-    return is_fit and bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
+    return is_fit and bool(torch.backends.mkldnn.enabled)
 
 
 def widens(x: Tensor) -> bool:
@@ -97,13 +98,13 @@ def is_plain(layer: nn.Module, kind: type[nn.Module]) -> bool:
 
     Only then may its weights be used without calling it.
     """
-    return type(layer) is kind and not has_hooks(layer)
+    return type(layer) is kind and not is_watched(layer)
 
 
-def has_hooks(layer: nn.Module) -> bool:
-    """Whether somebody watches a layer."""
+def is_watched(layer: nn.Module) -> bool:
+    """Whether somebody has put hooks on a layer, or a ``forward`` of his own."""
     hooks = layer._forward_hooks, layer._forward_pre_hooks, layer._backward_hooks, layer._backward_pre_hooks
-    return any(hooks)
+    return any(hooks) or "forward" in vars(layer)
 
 
 class _WidenedLinear(torch.autograd.Function):

@@ -20,7 +20,7 @@ from mvit_video.models.block import MultiScaleBlock, may_leave_out_patches
 from mvit_video.models.checkpointing import checkpointed_blocks
 from mvit_video.models.head import ClassifierHead
 from mvit_video.models.initialisation import initialise, initialise_head
-from mvit_video.models.linear import Linear, has_hooks
+from mvit_video.models.linear import Linear, is_watched
 from mvit_video.models.patch_embed import PatchEmbed
 from mvit_video.models.positions import resize_positions, separate_positions
 
@@ -75,6 +75,12 @@ class MViT(nn.Module):
         Raises:
             ValueError: When the shape, the channels, the dtype or the size is not what the model takes.
         """
+        overridden = any(
+            getattr(type(self), name) is not getattr(MViT, name)
+            for name in ("forward_features", "forward_head")
+        )
+        if overridden:
+            return self.forward_head(self.forward_features(x)[0])
         logits: Tensor = self.head(self.forward_embedding(x))
         return logits
 
@@ -94,7 +100,7 @@ class MViT(nn.Module):
         *blocks, last = self.blocks
         for block in blocks:
             x_BNC, grid = block(x_BNC, grid)
-        if self._classifies_class_token and not has_hooks(self.norm) and may_leave_out_patches(last):
+        if self._classifies_class_token and not is_watched(self.norm) and may_leave_out_patches(last):
             assert isinstance(last, MultiScaleBlock)
             x_BNC = last.class_token(x_BNC, grid)
         else:

@@ -6,8 +6,8 @@ import pytest
 import torch
 from kit.tiny_models import TINY_V1, TINY_V2, random_model
 
+from mvit_video.models import MViT, mvit
 from mvit_video.models import block as module
-from mvit_video.models import mvit
 from mvit_video.models.feed_forward import Mlp
 
 SETTINGS = {"v1": TINY_V1, "v2": TINY_V2, "v2, widening in the MLP": replace(TINY_V2, dim_mul_in_att=False)}
@@ -76,6 +76,11 @@ WATCHERS = {
     "a hook on the last block": lambda model, hook: model.blocks[-1].register_forward_hook(hook),
     "a hook within it": lambda model, hook: model.blocks[-1].norm1.register_forward_pre_hook(hook),
     "dropout": lambda model, hook: setattr(model.blocks[-1].mlp.drop, "p", 0.1),
+    "dropout after attention": lambda model, hook: setattr(model.blocks[-1].attn.proj_drop, "p", 0.1),
+    "another dropout": lambda model, hook: setattr(model.blocks[-1].attn, "proj_drop", torch.nn.Identity()),
+    "a forward of its own": lambda model, hook: setattr(
+        model.blocks[-1].attn, "forward", model.blocks[-1].attn.forward
+    ),
     "checkpointing": lambda model, hook: model.set_activation_checkpointing("all"),
     "another MLP": lambda model, hook: setattr(model.blocks[-1].mlp, "__class__", OtherMlp),
     "reference attention": lambda model, hook: model.use_reference_attention(True),
@@ -90,6 +95,59 @@ def test_who_watches_sees_all_tokens(tokens_of_last_mlp, watcher):
     WATCHERS[watcher](model, lambda *_: None)
     model(torch.randn(*CLIP))
     assert tokens_of_last_mlp[-1] > 1
+
+
+def test_hooks_on_everything_see_all_tokens(tokens_of_last_mlp):
+    model = random_model(TINY_V2).eval()
+    handle = torch.nn.modules.module.register_module_forward_hook(lambda *_: None)
+    try:
+        model(torch.randn(*CLIP))
+    finally:
+        handle.remove()
+    assert tokens_of_last_mlp[-1] > 1
+
+
+def test_subclasses_are_asked():
+    class Other(MViT):
+        def forward_features(self, x):
+            tokens, grid = super().forward_features(x)
+            return tokens * 0, grid
+
+    model = Other(TINY_V2).eval()
+    torch.nn.init.ones_(model.head.projection.bias)
+    assert torch.equal(model(torch.randn(*CLIP)), torch.ones(2, 11))
+
+
+def test_checkpointing_counts_where_gradients_do(tokens_of_last_mlp):
+    model = random_model(TINY_V2).eval()
+    model.set_activation_checkpointing("all")
+    model(torch.randn(*CLIP))
+    assert tokens_of_last_mlp[-1] > 1
+    with torch.no_grad():
+        model(torch.randn(*CLIP))
+    assert tokens_of_last_mlp[-1] == 1
+
+
+def test_what_only_patches_use_may_be_anything():
+    """Infinite, or frozen."""
+    model = random_model(TINY_V2)
+    attention = model.blocks[-1].attn
+    with torch.no_grad():
+        attention.rel_pos_h[0] = torch.inf
+    attention.pool_q.requires_grad_(False)
+    logits = model(torch.randn(*CLIP))
+    assert logits.isfinite().all()
+    logits.sum().backward()
+    assert attention.pool_q.weight.grad is None
+    assert not attention.rel_pos_w.grad.any()
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_no_clips_at_all(setting):
+    model = random_model(SETTINGS[setting]).eval()
+    for context in (torch.no_grad(), torch.enable_grad()):
+        with context:
+            assert model(torch.empty(0, *CLIP[1:])).shape == (0, 11)
 
 
 def test_the_mean_is_of_all_tokens(tokens_of_last_mlp):

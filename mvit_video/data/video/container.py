@@ -6,6 +6,8 @@ tell by their tables, so that they can do without (``may_skip_probing``); whoeve
 time against the packets, as a decoder that knows less might give frames in another order.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import av
@@ -39,15 +41,13 @@ def open_container(source: OpenSource, *, may_skip_probing: bool) -> OpenContain
     """
     if may_skip_probing and _begins_as_movie(source):
         container = _open(source, _UNPROBED)
-        if _needs_no_probing(container):
-            return OpenContainer(container, container.streams.video[0], is_probed=False)
+        with _closed_on_error(container):
+            if _needs_no_probing(container):
+                return OpenContainer(container, container.streams.video[0], is_probed=False)
         container.close()
     container = _open(source, {})
-    try:
+    with _closed_on_error(container):
         return OpenContainer(container, _choose_stream(container, source.name), is_probed=True)
-    except BaseException:
-        container.close()
-        raise
 
 
 def reason_of(error: BaseException) -> str:
@@ -70,9 +70,21 @@ def _open(source: OpenSource, options: dict[str, str]) -> Any:
     return container
 
 
+@contextmanager
+def _closed_on_error(container: Any) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        container.close()
+        raise
+
+
 def _begins_as_movie(source: OpenSource) -> bool:
-    with source.cursor() as file:
-        return file.read(8)[4:] == b"ftyp"
+    try:
+        with source.cursor() as file:
+            return file.read(8)[4:] == b"ftyp"
+    except ERRORS:  # FFmpeg will come across it too, and say what it was doing
+        return False
 
 
 def _needs_no_probing(container: Any) -> bool:

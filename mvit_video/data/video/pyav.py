@@ -64,9 +64,13 @@ class PyavPass(FramePass):
         self._damage = self._damage_ahead  # what comes first of that and the damage met
         found = open_container(self._source, may_skip_probing=may_skip_probing)
         self._container, self._stream, self.is_probed = found
-        self._stream.codec_context.thread_count = threads
-        if threads != 1:
-            self._stream.thread_type = "AUTO"
+        try:
+            self._stream.codec_context.thread_count = threads
+            if threads != 1:
+                self._stream.thread_type = "AUTO"
+        except BaseException:
+            self.close()
+            raise
         self._frames = self._whole_frames()
 
     def expect_damage(self, damage: KnownDamage | None) -> None:
@@ -312,11 +316,11 @@ def _pixels_of(rgb: Any) -> Image:
 
 
 def _orient(image: NDArray[Any], frame: av.VideoFrame) -> NDArray[Any]:
-    """Turns and mirrors as the frame's display matrix says."""
+    """Turns and mirrors as the frame's display matrix says; then in memory of its own, as torch needs it."""
     # frame.side_data refers back to the frame, which would keep its pixels until garbage is collected.
     side_data: Any
     for side_data in SideDataContainer(frame):  # type: ignore[call-arg]  # missing in its stub
         if side_data.type.name == "DISPLAYMATRIX":
             a, b, _, c, d = np.frombuffer(bytes(side_data), "<i4")[:5].tolist()
-            return oriented(image, (a, b, c, d))
+            return np.ascontiguousarray(oriented(image, (a, b, c, d)))
     return image

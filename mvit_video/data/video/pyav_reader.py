@@ -117,19 +117,20 @@ class PyavReader(VideoReader):
         """What the packets say, found out once; and what follows from it."""
         if self._facts is None:
             self._check_open()
-            self._facts = self._find_facts()
-            self._objection = why_untrusted(self._facts)
+            facts = self._find_facts()
+            self._objection = why_untrusted(facts)
             if self._objection and self._may_skip_probing:
                 self._probe_after_all()
-                self._facts = self._find_facts()
-                self._objection = why_untrusted(self._facts)
+                facts = self._find_facts()
+                self._objection = why_untrusted(facts)
             if self._objection is None:
-                self._index = SeekIndex(self._facts)
+                self._index = SeekIndex(facts)
             else:
-                self._damage_ahead = find_damage(self._facts)
+                self._damage_ahead = find_damage(facts)
             if isinstance(self._idle, PyavPass):
                 self._idle.index = self._index
                 self._idle.expect_damage(self._damage_ahead)
+            self._facts = facts
         return self._facts
 
     def _probe_after_all(self) -> None:

@@ -128,6 +128,25 @@ def test_three_crops_are_what_each_alone_would_be(tmp_path, size):
             assert difference.abs().max() <= 1
 
 
+@pytest.mark.parametrize("rotation", [90, 180, 270])
+@pytest.mark.parametrize("short_side", [40, 56, 64])
+def test_turned_videos_are_seen_as_shown(tmp_path, rotation, short_side):
+    """Scaled up, down, and not at all; one by one and several together."""
+    turned = write_video(tmp_path / "turned.mp4", 20, width=56, height=80, rotation=rotation)
+    plan = ViewPlan(4, 2, 2, 3, 32, short_side)
+    with open_video(turned) as video:
+        views, clips = decode_views(video, plan)
+        singly = list(iter_clips(video, plan, 0.3))
+        frames = video.frames(clips[1].frame_indices)
+        assert all(np.array_equal(image, frame) for (_, image), frame in
+                   zip(video.stream(clips[1].frame_indices), frames, strict=True))  # fmt: skip
+    crop = place_test_crop(*frames.shape[1:3], short_side=short_side, crop_size=32, crop=1)
+    expected = torch.stack([Resampler(crop)(frame) for frame in frames]).permute(3, 0, 1, 2)
+    assert (views[4].int() - expected.int()).abs().max() <= 1
+    assert len(singly) > 1
+    assert torch.equal(singly[0].views[:, :, 0], views[:3, :, 0])
+
+
 @pytest.mark.parametrize("missing", [0, 1])
 def test_views_are_written_into_memory_that_is_given_if_they_fit(tmp_path, missing):
     plan = ViewPlan(4, 2, 2, 3, 32, 32)

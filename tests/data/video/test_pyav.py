@@ -190,6 +190,17 @@ def test_odd_names_are_only_names(tmp_path):
             assert read_numbers(video.frames([4])) == [4]
 
 
+def test_nothing_stays_open_where_the_decoder_refuses_a_setting(tmp_path):
+    path = write_video(tmp_path / "v.mp4", 10)
+    before = len(os.listdir("/proc/self/fd"))
+    errors = []
+    for _ in range(5):
+        with pytest.raises(OverflowError) as error:
+            PyavReader(path, threads=1 << 40)
+        errors.append(error)  # with its frames, and what they refer to
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
 def test_nothing_stays_open(tmp_path):
     good = write_video(tmp_path / "v.mp4", 10)
     bad = tmp_path / "bad.mp4"

@@ -97,6 +97,32 @@ class _NoSeeking(io.BufferedReader):
         raise OSError("no seeking")
 
 
+class _Failing(io.BytesIO):
+    """A file on a disk, or behind a network, that is gone."""
+
+    def __init__(self, data, method):
+        super().__init__(data)
+        self.method = method
+
+    def read(self, size=-1):
+        if (
+            size != 0 and self.method == "read"
+        ):  # it is asked for nothing first, to see whether it gives bytes
+            raise OSError("I/O error")
+        return super().read(size)
+
+    def seek(self, *where):
+        if self.method == "seek":
+            raise OSError("I/O error")
+        return super().seek(*where)
+
+
+@pytest.mark.parametrize("method", ["read", "seek"])
+def test_files_that_fail_are_no_videos(mp4, method):
+    with pytest.raises(VideoError, match="not a video, or damaged: "):
+        open_video(_Failing(mp4.read_bytes(), method))
+
+
 def test_what_iopath_has_a_local_path_for(mp4, tmp_path, registered):
     registered(_Renaming(tmp_path))
     with open_video("local://v.mp4") as video:
