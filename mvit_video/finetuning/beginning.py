@@ -89,7 +89,7 @@ def decide(request: Request, *, look: bool) -> Decision:
     resolve_architecture(rough)
     mode = request.mode or ("full" if _on_gpu(rough) else "frozen")
     given = _gather(request, rough)
-    fetch(choice)
+    fetch(choice, rough)
     prints = _look(given, request, rough) if look else {}
     given = _readable(given, prints)
     _check_held_out(given)

@@ -5,9 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
-from mvit_video.config import load_config
+import torch
+
+from mvit_video.api import load_weights
+from mvit_video.config import Config, load_config
+from mvit_video.engine.inputs import start_weights
+from mvit_video.engine.resolve import resolve_architecture
 from mvit_video.finetuning.errors import FinetuneError
-from mvit_video.models import ARCHITECTURES, Architecture
+from mvit_video.models import ARCHITECTURES, Architecture, MViT
 from mvit_video.weights import ZOO, TestRecipe, WeightsError, ZooEntry, fetch_weights
 
 NO_WEIGHTS = "none"
@@ -60,11 +65,11 @@ def choose_model(name: str | None, files: Sequence[str], weights: str | None) ->
     return ModelChoice(name, (), _weights(weights, name if entry else "", name), settings)
 
 
-def fetch(choice: ModelChoice) -> None:
-    """Have the weights on this machine before anything else is done.
+def fetch(choice: ModelChoice, config: Config) -> None:
+    """Have the weights on this machine, and know that they fit, before anything else is done.
 
     Raises:
-        WeightsError: They cannot be found or fetched.
+        WeightsError: They cannot be found, fetched or read, or are for another model.
     """
     if not choice.weights:
         return
@@ -75,6 +80,10 @@ def fetch(choice: ModelChoice) -> None:
             f"{error}; without a network, --weights FILE takes a file, and --weights none starts from "
             f"random weights"
         ) from error
+    with torch.device("meta"):  # shapes without numbers
+        model = MViT(resolve_architecture(config))
+    source, inflation = start_weights(config)
+    load_weights(model, source, inflation=inflation)
 
 
 def _weights(asked: str | None, own: str, name: str) -> str:

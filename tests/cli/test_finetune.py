@@ -5,9 +5,12 @@ import subprocess
 import sys
 
 import pytest
+import torch
+from kit.tiny_models import TINY_V1
 from kit.tiny_runs import YAML, write_videos
 
 from mvit_video.cli import main
+from mvit_video.models import MViT
 
 
 @pytest.fixture
@@ -75,6 +78,8 @@ def test_an_unreadable_video_shows_in_the_exit_status(folder, capsys):
         (["clips", "--model", "mvitv2_s_16x4"], "mvitv2_s_16x4 comes without weights: give --weights FILE"),
         (["clips"], "give one of --model NAME and --cfg FILE"),
         (["clips", "--cfg", "tiny.yaml", "--weights", "gone.pyth"], "gone.pyth: neither a file nor the name"),
+        (["clips", "--cfg", "tiny.yaml", "--weights", "list.txt"], "list.txt: not a file of weights"),
+        (["clips", "--cfg", "tiny.yaml", "--weights", "other.pyth"], "other.pyth: does not fit the model"),
         (
             ["clips", "--cfg", "tiny.yaml", "--weights", "none", "SOLVER.EPOCHS", "1"],
             "unknown key SOLVER.EPOCHS",
@@ -86,10 +91,12 @@ def test_an_unreadable_video_shows_in_the_exit_status(folder, capsys):
 )
 def test_what_is_wrong_is_one_line(folder, capsys, words, message):
     (folder / "list.txt").write_text("a.mp4\nb.mp4\n")
+    torch.save(MViT(TINY_V1).state_dict(), folder / "other.pyth")
     assert main(["finetune", *words, "--output", "out"]) == 2
     err = capsys.readouterr().err.splitlines()[-1]
     assert err.startswith("mvit-video: error: ")
     assert message in err
+    assert not list((folder / "out").glob("*/*"))
 
 
 @pytest.mark.slow

@@ -1,9 +1,13 @@
 """Which model, from which weights."""
 
 import pytest
+import torch
 
+from mvit_video.config import Config, load_config
 from mvit_video.finetuning.choosing import choose_model, fetch
 from mvit_video.finetuning.errors import FinetuneError
+from mvit_video.models import ARCHITECTURES, MViT
+from mvit_video.weights import WeightsError
 
 
 def test_published_weights():
@@ -74,5 +78,19 @@ def test_weights_that_cannot_be_had_name_the_way_out():
     with pytest.raises(
         ValueError, match=r"--weights FILE takes a file, and --weights none starts from random"
     ):
-        fetch(choice)
-    fetch(choose_model("mvitv2_s_16x4", (), "none"))
+        fetch(choice, Config())
+    fetch(choose_model("mvitv2_s_16x4", (), "none"), Config())
+
+
+def test_weights_of_another_model_name_theirs(tmp_path):
+    path = tmp_path / "weights.pyth"
+    torch.save(MViT(ARCHITECTURES["mvitv2_s_16x4"]).state_dict(), path)
+    for name in ("mvitv2_s_16x4", "mvitv2_b_32x3"):
+        choice = choose_model(name, (), str(path))
+        settings = {**choice.settings, "TRAIN.CHECKPOINT_FILE_PATH": str(path)}
+        config = load_config([], [f"{key}={value}" for key, value in settings.items()])
+        if name == "mvitv2_s_16x4":
+            fetch(choice, config)
+            continue
+        with pytest.raises(WeightsError, match=r"it has 16 blocks, the model 24; .* fit 'mvitv2_s_16x4'"):
+            fetch(choice, config)
