@@ -85,7 +85,9 @@ def add_parser(verbs: "argparse._SubParsersAction[Parser]") -> None:
     )
     parser.add_argument("--opts", action="store_true", help="may stand before KEY VALUE; changes nothing")
     parser.add_argument(
-        "--dry-run", action="store_true", help="say what would be done (classes, split, plan) and stop"
+        "--dry-run",
+        action="store_true",
+        help="say what would be done (classes, split, plan), without opening a video, and stop",
     )
     parser.set_defaults(run=run)
 
@@ -112,6 +114,7 @@ def run(args: argparse.Namespace) -> int:
     )
     if args.dry_run:
         print("\n".join(show(request)))
+        print("no video was opened: what cannot be read, and copies, may still change these numbers")
         return 0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DamagedVideoWarning)  # the log of the run names these videos

@@ -56,6 +56,7 @@ def test_what_would_be_done(folder, capsys):
     assert finetune("--dry-run") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "8 videos of 2 classes: class_0, class_1"
+    assert lines[-1].startswith("no video was opened: ")
     assert any("2 epochs of 6 videos, 2 at a step" in line for line in lines)
     assert not (folder / "out").exists()
 
