@@ -95,20 +95,7 @@ class MultiScaleAttention(nn.Module):
         weights_BA1M = (self.scale * q_BA1D @ k_BAMD.transpose(2, 3)).softmax(dim=3)
         z_BA1D = weights_BA1M.to(v_BAMD.dtype) @ v_BAMD
         z_B1C: Tensor = self.proj_drop(self.proj(z_BA1D.transpose(1, 2).flatten(2)))
-        return z_B1C + self._zero(z_B1C) if torch.is_grad_enabled() else z_B1C
-
-    def _zero(self, z_B1C: Tensor) -> Tensor:
-        """Zero, of the parameters that make no difference to the class token: so their gradient is zero.
-
-        Without a gradient optimisers would let them be instead of letting them decay, and processes that
-        train together would wait for it.
-        """
-        pool = [] if self.pool_q is None else list(self.pool_q.parameters())
-        tables = (self.rel_pos_t, self.rel_pos_h, self.rel_pos_w)
-        unused = [*pool, *(table for table in tables if table is not None)]
-        # Of none of its elements, so that not even infinite ones matter.
-        zeros = (p.flatten()[:0].sum().to(z_B1C.dtype) for p in unused if p.requires_grad)
-        return sum(zeros, z_B1C.new_zeros(()))
+        return z_B1C
 
     def _project(
         self, x_BNC: Tensor, grid: THW, asking_BQC: Tensor | None = None

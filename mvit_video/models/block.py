@@ -124,14 +124,15 @@ class MultiScaleBlock(nn.Module):
 def may_leave_out_patches(block: nn.Module) -> bool:
     """Whether a block may be asked for its class token alone.
 
-    Not where parts were replaced or are watched by hooks; nor with dropout, whose random numbers would be
-    others, or where activations are made again, which a class token has next to none of.
+    Not where gradients are wanted: parameters that only patches use would have none, which is not the same
+    as zero to an optimiser, or to processes that train together. Nor where parts were replaced or are watched
+    by hooks, nor with dropout, whose random numbers would be others.
     """
+    if torch.is_grad_enabled():
+        return False
     if type(block) is not MultiScaleBlock or not block.has_class_token or block.attn.use_reference:
         return False
     if type(block.attn) is not MultiScaleAttention or type(block.mlp) is not Mlp:
-        return False
-    if block.checkpoint_activations and torch.is_grad_enabled():
         return False
     if _may_drop(block.mlp.drop) or _may_drop(block.attn.proj_drop):
         return False

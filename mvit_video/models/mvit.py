@@ -85,10 +85,10 @@ class MViT(nn.Module):
         return logits
 
     def forward_embedding(self, x: Tensor | Sequence[Tensor]) -> Tensor:
-        """What enters the head, for less than `forward_features` costs.
+        """What enters the head, without gradients for less than `forward_features` costs.
 
-        Where it is the class token, the last block computes what becomes of that token alone, which spares a
-        thirtieth of MViTv2-S.
+        Where it is the class token, the last block then computes what becomes of that token alone, which
+        spares a thirtieth of MViTv2-S.
 
         Args:
             x: As for `forward`.

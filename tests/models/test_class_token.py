@@ -33,27 +33,30 @@ def whole_block(monkeypatch):
 
 @pytest.mark.parametrize("setting", SETTINGS)
 @pytest.mark.parametrize("training", [False, True])
-def test_logits_and_gradients_are_the_same(monkeypatch, tokens_of_last_mlp, setting, training):
-    """In float64; parameters that only patches use get gradients of zero, as from the whole block."""
+def test_logits_are_the_same(monkeypatch, tokens_of_last_mlp, setting, training):
+    """In float64; in training mode clips go without the same branches."""
     architecture = replace(SETTINGS[setting], droppath_rate=0.3)
     model = random_model(architecture).double().train(training)
     clips = torch.randn(*CLIP, dtype=torch.float64)
     results = []
     for _ in range(2):
         torch.manual_seed(0)
-        logits = model(clips)
-        grads = torch.autograd.grad(logits.square().sum(), list(model.parameters()))
-        results.append([logits, *grads])
+        with torch.no_grad():
+            results.append(model(clips))
         whole_block(monkeypatch)
     depth = len(model.blocks)
     assert tokens_of_last_mlp[depth - 1] == 1
     assert tokens_of_last_mlp[2 * depth - 1] > 1
-    for got, expected in zip(*results, strict=True):
-        torch.testing.assert_close(got, expected, atol=1e-11, rtol=1e-11)
-    names = [name for name, _ in model.named_parameters()]
-    zeros = {name for name, grad in zip(names, results[0][1:], strict=True) if not grad.any()}
-    assert all(name.startswith(f"blocks.{depth - 1}.attn.") for name in zeros)
-    assert {name.split(".")[3] for name in zeros} >= {"pool_q"}
+    torch.testing.assert_close(*results, atol=1e-11, rtol=1e-11)
+
+
+def test_gradients_are_of_the_whole_block(tokens_of_last_mlp):
+    """Parameters that only patches use get zeros."""
+    model = random_model(TINY_V2)
+    model(torch.randn(*CLIP)).square().sum().backward()
+    assert tokens_of_last_mlp[-1] > 1
+    assert all(parameter.grad is not None for parameter in model.parameters())
+    assert not model.blocks[-1].attn.pool_q.weight.grad.any()
 
 
 def test_embeddings_are_those_of_the_class_token(tokens_of_last_mlp):
@@ -81,13 +84,13 @@ WATCHERS = {
     "a forward of its own": lambda model, hook: setattr(
         model.blocks[-1].attn, "forward", model.blocks[-1].attn.forward
     ),
-    "checkpointing": lambda model, hook: model.set_activation_checkpointing("all"),
     "another MLP": lambda model, hook: setattr(model.blocks[-1].mlp, "__class__", OtherMlp),
     "reference attention": lambda model, hook: model.use_reference_attention(True),
 }
 
 
 @pytest.mark.parametrize("watcher", WATCHERS)
+@torch.no_grad()
 def test_who_watches_sees_all_tokens(tokens_of_last_mlp, watcher):
     model = random_model(TINY_V2).train()
     model(torch.randn(*CLIP))
@@ -97,6 +100,7 @@ def test_who_watches_sees_all_tokens(tokens_of_last_mlp, watcher):
     assert tokens_of_last_mlp[-1] > 1
 
 
+@torch.no_grad()
 def test_hooks_on_everything_see_all_tokens(tokens_of_last_mlp):
     model = random_model(TINY_V2).eval()
     handle = torch.nn.modules.module.register_module_forward_hook(lambda *_: None)
@@ -118,30 +122,6 @@ def test_subclasses_are_asked():
     assert torch.equal(model(torch.randn(*CLIP)), torch.ones(2, 11))
 
 
-def test_checkpointing_counts_where_gradients_do(tokens_of_last_mlp):
-    model = random_model(TINY_V2).eval()
-    model.set_activation_checkpointing("all")
-    model(torch.randn(*CLIP))
-    assert tokens_of_last_mlp[-1] > 1
-    with torch.no_grad():
-        model(torch.randn(*CLIP))
-    assert tokens_of_last_mlp[-1] == 1
-
-
-def test_what_only_patches_use_may_be_anything():
-    """Infinite, or frozen."""
-    model = random_model(TINY_V2)
-    attention = model.blocks[-1].attn
-    with torch.no_grad():
-        attention.rel_pos_h[0] = torch.inf
-    attention.pool_q.requires_grad_(False)
-    logits = model(torch.randn(*CLIP))
-    assert logits.isfinite().all()
-    logits.sum().backward()
-    assert attention.pool_q.weight.grad is None
-    assert not attention.rel_pos_w.grad.any()
-
-
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_no_clips_at_all(setting):
     model = random_model(SETTINGS[setting]).eval()
@@ -150,6 +130,7 @@ def test_no_clips_at_all(setting):
             assert model(torch.empty(0, *CLIP[1:])).shape == (0, 11)
 
 
+@torch.no_grad()
 def test_the_mean_is_of_all_tokens(tokens_of_last_mlp):
     model = random_model(replace(TINY_V2, use_mean_pooling=True)).eval()
     model(torch.randn(*CLIP))
