@@ -165,7 +165,7 @@ def _forward(
 ) -> None:
     """Write the branch to `out_BNO`, or add it; and the hidden activation to `hidden_LH`, if it is given."""
     precision = _precision(x_BNC)
-    x_LC, out_LO = x_BNC.flatten(0, 1), out_BNO.view(-1, out_BNO.shape[-1])
+    x_LC, out_LO, tokens = x_BNC.flatten(0, 1), out_BNO.view(-1, out_BNO.shape[-1]), x_BNC.shape[1]
     with torch.no_grad(), torch.autocast(x_BNC.device.type, enabled=False):
         p = _cast(parameters, precision)
         for piece in _pieces(x_LC, p.bias1.shape[0]):
@@ -173,19 +173,19 @@ def _forward(
             normed = F.layer_norm(wide, wide.shape[-1:], p.norm_weight, p.norm_bias, eps)
             normed = normed.to(precision.product)
             if hidden_LH is None:
-                active = torch.ops.aten.gelu_(multiply(normed, p.weight1, p.bias1))
+                active = torch.ops.aten.gelu_(multiply(normed, p.weight1, p.bias1, tokens))
             else:
                 active = F.gelu(torch.addmm(p.bias1, normed, p.weight1.t(), out=hidden_LH[piece]))
-            _write(active, p, out_LO[piece], add=add)
+            _write(active, p, out_LO[piece], tokens, add=add)
 
 
-def _write(active_LH: Tensor, p: _Parameters, out_LO: Tensor, *, add: bool) -> None:
+def _write(active_LH: Tensor, p: _Parameters, out_LO: Tensor, tokens: int, *, add: bool) -> None:
     """Write the second layer to `out_LO`, or add it; where torch's own product is best, without a copy."""
     is_wide = out_LO.dtype == active_LH.dtype and out_LO.dtype in (torch.float32, torch.float64)
-    if is_wide and add and convolves(active_LH):
-        out_LO.add_(multiply(active_LH, p.weight2, p.bias2))
-    elif not is_wide or convolves(active_LH):
-        branch = multiply(active_LH, p.weight2, p.bias2)
+    if is_wide and add and convolves(active_LH, tokens):
+        out_LO.add_(multiply(active_LH, p.weight2, p.bias2, tokens))
+    elif not is_wide or convolves(active_LH, tokens):
+        branch = multiply(active_LH, p.weight2, p.bias2, tokens)
         out_LO.copy_(out_LO + branch if add else branch)
     elif add:
         out_LO.add_(p.bias2).addmm_(active_LH, p.weight2.t())

@@ -25,7 +25,7 @@ from torch.nn import functional as F
 from mvit_video.models.capturing import is_captured
 from mvit_video.models.processor import has_fast_bfloat16, is_made_by_amd
 
-CONVOLUTION_ROWS = 1024  # fewer do not make up for laying out the weights
+CONVOLUTION_TOKENS = 1024  # of a clip; fewer do not make up for laying out the weights
 PIECE_ELEMENTS = 1 << 19  # floats of input and output that a thread works on at a time: what caches hold
 
 
@@ -53,26 +53,34 @@ def linear(x: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None) -> Tensor
         return result
     if torch.is_grad_enabled() or is_captured() or not x.is_contiguous() or x.numel() == 0:
         return F.linear(x, weight_OI, bias_O)
-    out_LO = multiply(x.view(-1, x.shape[-1]), weight_OI, bias_O)
+    tokens = x.shape[-2] if x.ndim > 2 else 1
+    out_LO = multiply(x.view(-1, x.shape[-1]), weight_OI, bias_O, tokens)
     return out_LO.view(*x.shape[:-1], len(weight_OI))
 
 
-def multiply(x_LI: Tensor, weight_OI: Tensor, bias_O: Tensor | None) -> Tensor:
+def multiply(x_LI: Tensor, weight_OI: Tensor, bias_O: Tensor | None, tokens: int) -> Tensor:
     """``F.linear`` of a matrix, as a convolution where that is faster; for what is not differentiated.
+
+    Args:
+        x_LI: (L, I).
+        weight_OI: (O, I).
+        bias_O: (O,), or None.
+        tokens: Of each clip among the rows. They decide, and not L, so that what comes out for a clip does
+            not depend on how many others are computed with it.
 
     Returns:
         (L, O), contiguous.
     """
-    if not convolves(x_LI):
+    if not convolves(x_LI, tokens):
         return F.linear(x_LI, weight_OI, bias_O)
     x_1I1L = x_LI[None, None].permute(0, 3, 1, 2)  # a picture of one row whose layout is channels last
     out_1O1L = F.conv2d(x_1I1L, weight_OI[:, :, None, None], bias_O)
     return out_1O1L.permute(0, 2, 3, 1).reshape(len(x_LI), len(weight_OI))
 
 
-def convolves(x_LI: Tensor) -> bool:
+def convolves(x_LI: Tensor, tokens: int) -> bool:
     """Whether `multiply` is a convolution."""
-    if x_LI.device.type != "cpu" or len(x_LI) < CONVOLUTION_ROWS or not is_made_by_amd():
+    if x_LI.device.type != "cpu" or tokens < CONVOLUTION_TOKENS or not is_made_by_amd():
         return False
     dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x_LI.dtype
     is_fit = has_fast_bfloat16() if dtype == torch.bfloat16 else x_LI.dtype == dtype == torch.float32

@@ -127,11 +127,11 @@ def convolutions(monkeypatch):
 @pytest.mark.parametrize(("features_in", "features_out"), [(96, 40), (7, 1), (1, 9)])
 def test_a_convolution_gives_the_same_matrix(convolutions, features_in, features_out, dtype, bias):
     torch.manual_seed(0)
-    x, weight = torch.randn(2, 600, features_in).to(dtype), torch.randn(features_out, features_in).to(dtype)
+    x, weight = torch.randn(2, 1100, features_in).to(dtype), torch.randn(features_out, features_in).to(dtype)
     bias = torch.randn(features_out).to(dtype) if bias else None
     with torch.inference_mode():
         out = linear(x, weight, bias)
-    assert convolutions == [1200]
+    assert convolutions == [2200]
     exact = F.linear(x.double(), weight.double(), None if bias is None else bias.double())
     assert out.shape == exact.shape
     assert out.is_contiguous()
@@ -142,21 +142,23 @@ def test_a_convolution_follows_autocast(convolutions):
     torch.manual_seed(0)
     x, weight, bias = torch.randn(1200, 7), torch.randn(11, 7), torch.randn(11)
     with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
-        out = multiply(x, weight, bias)
+        out = multiply(x, weight, bias, 1200)
     assert convolutions == [1200]
     rounded = [t.bfloat16().double() for t in (x, weight, bias)]
     agree([out], [F.linear(*rounded)], [torch.bfloat16])
 
 
 def test_what_is_no_convolution(convolutions, monkeypatch):
-    """Few rows, other dtypes, other processors, and what is differentiated."""
-    x, weight = torch.randn(1200, 7), torch.randn(11, 7, requires_grad=True)
+    """Few tokens, other dtypes, other processors, and what is differentiated."""
+    x, weight = torch.randn(1, 1200, 7), torch.randn(11, 7, requires_grad=True)
     linear(x, weight).sum().backward()
     assert weight.grad is not None
     with torch.no_grad():
-        linear(x[:1000], weight)
+        linear(x[:, :1000], weight)
+        linear(torch.randn(9, 1000, 7), weight)  # clips do not change each other
+        linear(x[0], weight)
         linear(x.double(), weight.double())
-        linear(x.t().contiguous().t(), weight)
+        linear(x.mT.contiguous().mT, weight)
         with torch.autocast("cpu", dtype=torch.float16):
             linear(x, weight)
         monkeypatch.setattr(module, "is_made_by_amd", lambda: False)
