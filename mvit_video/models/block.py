@@ -12,6 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from mvit_video.models.architecture import THW, Architecture, BlockSpec
 from mvit_video.models.attention import NORM_EPS, MultiScaleAttention
+from mvit_video.models.capturing import is_captured
 from mvit_video.models.feed_forward import Mlp, add_mlp_branch, mlp_branch, runs_in_pieces
 from mvit_video.models.linear import Linear, is_watched
 from mvit_video.models.pooling import pool_tokens
@@ -80,7 +81,13 @@ class MultiScaleBlock(nn.Module):
         return self._feed_forward(x_BNC), grid
 
     def class_token(self, x_BNC: Tensor, grid: THW) -> Tensor:
-        """What `forward` makes of the class token, (B, 1, dim_out), where `may_leave_out_patches`."""
+        """What `forward` makes of the class token, (B, 1, dim_out), where `may_leave_out_patches`.
+
+        On CPUs one clip at a time: products of few rows round by how many there are, and what comes out for a
+        clip is not to depend on its neighbours.
+        """
+        if len(x_BNC) > 1 and x_BNC.device.type == "cpu" and not is_captured():
+            return torch.cat([self.class_token(x_1NC, grid) for x_1NC in x_BNC.split(1)])
         normed = self.norm1(x_BNC)
         skip_B1C = x_BNC[:, :1]
         if self.proj is not None and self.widens_in_attention:

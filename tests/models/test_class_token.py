@@ -130,6 +130,15 @@ def test_no_clips_at_all(setting):
             assert model(torch.empty(0, *CLIP[1:])).shape == (0, 11)
 
 
+@pytest.mark.parametrize("setting", SETTINGS)
+@torch.no_grad()
+def test_what_comes_out_for_a_clip_does_not_depend_on_its_neighbours(setting):
+    """To the last bit, in batches of several: the parts of a test join into the file of one process."""
+    model = random_model(SETTINGS[setting]).eval()
+    clips = torch.randn(6, *CLIP[1:])
+    assert torch.equal(model(clips), torch.cat([model(clips[:4]), model(clips[4:])]))
+
+
 @torch.no_grad()
 def test_the_mean_is_of_all_tokens(tokens_of_last_mlp):
     model = random_model(replace(TINY_V2, use_mean_pooling=True)).eval()
