@@ -87,7 +87,7 @@ class MultiScaleBlock(nn.Module):
         clip is not to depend on its neighbours.
         """
         if len(x_BNC) > 1 and x_BNC.device.type == "cpu" and not is_captured():
-            return torch.cat([self.class_token(x_1NC, grid) for x_1NC in x_BNC.split(1)])
+            return torch.cat([self.class_token(x_NC[None], grid) for x_NC in x_BNC])
         normed = self.norm1(x_BNC)
         skip_B1C = x_BNC[:, :1]
         if self.proj is not None and self.widens_in_attention:

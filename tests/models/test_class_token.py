@@ -133,10 +133,11 @@ def test_no_clips_at_all(setting):
 @pytest.mark.parametrize("setting", SETTINGS)
 @torch.no_grad()
 def test_what_comes_out_for_a_clip_does_not_depend_on_its_neighbours(setting):
-    """To the last bit, in batches of several: the parts of a test join into the file of one process."""
+    """To the last bit: the parts of a test join into the file of one process."""
     model = random_model(SETTINGS[setting]).eval()
     clips = torch.randn(6, *CLIP[1:])
     assert torch.equal(model(clips), torch.cat([model(clips[:4]), model(clips[4:])]))
+    assert torch.equal(model(clips), torch.cat([model(clip[None]) for clip in clips]))
 
 
 @torch.no_grad()
