@@ -86,7 +86,7 @@ class MultiScaleBlock(nn.Module):
         On CPUs one clip at a time: products of few rows round by how many there are, and what comes out for a
         clip is not to depend on its neighbours.
         """
-        if len(x_BNC) > 1 and x_BNC.device.type == "cpu" and not is_captured():
+        if not is_captured() and x_BNC.device.type == "cpu" and len(x_BNC) > 1:
             return torch.cat([self.class_token(x_NC[None], grid) for x_NC in x_BNC])
         normed = self.norm1(x_BNC)
         skip_B1C = x_BNC[:, :1]

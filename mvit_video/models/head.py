@@ -22,7 +22,7 @@ class ClassifierHead(nn.Module):
     def forward(self, x_BC: Tensor) -> Tensor:
         """Features (B, C) -> logits (B, num_classes)."""
         x_BC = self.dropout(x_BC)
-        if len(x_BC) == 1 and x_BC.device.type == "cpu" and not (torch.is_grad_enabled() or is_captured()):
+        if not (torch.is_grad_enabled() or is_captured()) and x_BC.device.type == "cpu" and len(x_BC) == 1:
             # One row alone is rounded otherwise than among others, on which an answer is not to depend.
             pair: Tensor = self.projection(x_BC.expand(2, -1))
             return pair[:1]
