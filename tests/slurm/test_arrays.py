@@ -1,27 +1,12 @@
 """A long list in parts, one task of a job array each; what comes together is what one process writes."""
 
-import csv
 import os
 import signal
-from itertools import chain
 
 import pytest
 from kit.slurm_jobs import mvit_video, submit
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(1500)]
-
-
-def assert_same_results(found, expected):
-    """But for one unit of the last printed digit: a score has come out as 0.676567 and as 0.676568.
-
-    The model's logits are the same to the last bit however clips are batched; why the scores are not has not
-    been found.
-    """
-    rows, rows_expected = (list(csv.reader(path.open())) for path in (found, expected))
-    assert [len(row) for row in rows] == [len(row) for row in rows_expected]
-    for cell, wanted in zip(chain(*rows), chain(*rows_expected), strict=True):
-        if cell != wanted:
-            assert float(cell) == pytest.approx(float(wanted), abs=1.5e-6)
 
 
 def test_a_part_that_dies_is_done_again(slurm_cluster, recipe, trained, tmp_path):
@@ -44,6 +29,6 @@ def test_a_part_that_dies_is_done_again(slurm_cluster, recipe, trained, tmp_path
     waited = mvit_video("status", output, "--wait", cwd=tmp_path)
     assert waited.returncode == 0, job.story()
 
-    assert_same_results(output / "results.csv", tmp_path / "whole/results.csv")
+    assert (output / "results.csv").read_text() == (tmp_path / "whole/results.csv").read_text()
     assert {event["part"] for event in job.events("part_failed")} == {1}
     assert sorted(event["part"] for event in job.events("part_done")) == [0, 1, 2]

@@ -69,14 +69,18 @@ def hold_in_optimisers(path, rank, arrived):
 
 
 def hold_in_forward(path, part, arrived):
-    """Every module stops if the file names this part."""
+    """The first module that is called stops if the file names this part.
+
+    The hook is gone before anything is computed: models that are watched compute more, and round otherwise.
+    """
     from torch.nn.modules.module import register_module_forward_pre_hook
 
     def stop(module, inputs):
+        handle.remove()
         if asked(path, part):
             hold(path, part, arrived)
 
-    register_module_forward_pre_hook(stop)
+    handle = register_module_forward_pre_hook(stop)
 
 
 class AfterImport(importlib.abc.MetaPathFinder):
