@@ -18,7 +18,8 @@ from mvit_video.data.video.trust import MOVIE
 
 ERRORS = (av.FFmpegError, OSError, ValueError, EOFError)
 _STILL_IMAGES = ("image2", "_pipe")  # FFmpeg reads a picture as a video of one frame
-_UNPROBED = {"probesize": "32"}  # bytes; FFmpeg reads one packet, and decodes nothing where that is larger
+# FFmpeg reads one packet (of more bytes than these) and does not decode its picture: 1 ms of 176x144.
+_UNPROBED = {"probesize": "32", "skip_frame": "all"}
 
 
 class OpenContainer(NamedTuple):

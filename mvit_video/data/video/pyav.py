@@ -4,6 +4,7 @@ A pass decodes forward from the first frame and counts, or moves by an index to 
 every frame's time is held against the index. Only the frames asked for are converted to RGB.
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from mvit_video.data.video.container import ERRORS, open_container, reason_of
 from mvit_video.data.video.errors import DamageFound, IndexContradicted
 from mvit_video.data.video.looking import PacketLog, StreamKind
+from mvit_video.data.video.omission import Omission
 from mvit_video.data.video.packets import KnownDamage, PacketFacts
 from mvit_video.data.video.reader import FramePass, Image, oriented
 from mvit_video.data.video.seek_index import SeekIndex
@@ -38,21 +40,18 @@ class PyavPass(FramePass):
     Args:
         source: What to decode.
         threads: Of the decoder; 0 lets it choose.
-        index: To move by, where the packets are trusted.
+        index: See ``move_by``.
         may_skip_probing: See ``container``.
     """
 
     def __init__(
         self, source: OpenSource, *, threads: int, index: SeekIndex | None, may_skip_probing: bool
     ) -> None:
-        self.index = index
+        self._omission = None if index is None else Omission(index)
         self._damage_ahead: KnownDamage | None = None
         self.is_stale = False
         self._is_lost = False  # between frames, until one says where it is
         self._wanted = 0  # the frame it is on its way to
-        self._expected: set[int] = set()  # those that will be asked for, up to:
-        self._expected_until = 0
-        self._left_out: set[int] = set()  # frames on this way that nobody needs
         self._frame: av.VideoFrame | None = None
         self._first_packet: tuple[int | None, int | None, int] | None = None
         self._reformatter = VideoReformatter()
@@ -72,6 +71,10 @@ class PyavPass(FramePass):
             self.close()
             raise
         self._frames = self._whole_frames()
+
+    def move_by(self, index: SeekIndex | None) -> None:
+        """From now on moves by an index, where the packets are trusted, and holds every frame against it."""
+        self._omission = None if index is None else Omission(index)
 
     def expect_damage(self, damage: KnownDamage | None) -> None:
         """Tells it of damage that is known before anything is decoded."""
@@ -105,16 +108,15 @@ class PyavPass(FramePass):
         return height, width
 
     def can_reach(self, index: int) -> bool:  # noqa: D102 -- as the base class says
-        return not self.is_stale and (self.index is not None or index >= self.position)
+        return not self.is_stale and (self._omission is not None or index >= self.position)
 
-    def expect(self, indices: Sequence[int]) -> None:  # noqa: D102
-        if self.index is not None:
-            self._expected = {min(index, len(self.index) - 1) for index in indices}
-            self._expected_until = max(self._expected)
+    def expect(self, indices: Sequence[int], *, is_all: bool) -> None:  # noqa: D102
+        if self._omission is not None:
+            self._omission.expect(indices, is_all=is_all)
 
     def advance_to(self, index: int) -> bool:  # noqa: D102
-        if self.index is not None:
-            self._follow(self.index, index)
+        if self._omission is not None:
+            self._follow(self._omission, index)
             return True
         try:
             return self._count_to(index)
@@ -173,35 +175,34 @@ class PyavPass(FramePass):
             self.position += 1
         return True
 
-    def _follow(self, index: SeekIndex, frame_number: int) -> None:
+    def _follow(self, omission: Omission, frame_number: int) -> None:
         """Moves by an index, and holds every frame against it."""
         self._wanted = frame_number
-        self._is_lost |= frame_number in self._left_out  # others were expected then
+        self._is_lost |= omission.has_missed(frame_number)  # others were expected then
+        if not omission.expects(frame_number):
+            omission.expect_anything()
         try:
-            target = index.find_shortcut(None if self._is_lost else self.position, frame_number)
+            target = omission.index.find_shortcut(None if self._is_lost else self.position, frame_number)
             if target is not None:
                 self._container.seek(target, stream=self._stream, backward=True)
                 self._frames = self._whole_frames()
-                self._left_out.clear()
+                omission.forget()
                 self._is_lost = True
             while self._is_lost or self.position < frame_number:
-                self._step(index)
+                self._step(omission)
         except (DamageFound, *ERRORS) as error:
             raise IndexContradicted(reason_of(error)) from error
 
-    def _step(self, index: SeekIndex) -> None:
+    def _step(self, omission: Omission) -> None:
         frame = next(self._frames, None)
         if frame is None:
             raise IndexContradicted("it ends early")
-        found = index.frame_at(frame.pts)
+        found = omission.index.frame_at(frame.pts)
         if self._is_lost:
-            fits = found is not None and found <= self._wanted and index.is_key(found)
+            fits = found is not None and found <= self._wanted and omission.index.is_key(found)
         else:
-            expected = self.position + 1
-            while expected in self._left_out:
-                self._left_out.remove(expected)
-                expected += 1
-            fits = found == expected
+            missed = itertools.takewhile(omission.has_missed, range(self.position + 1, self._wanted))
+            fits = found == self.position + 1 + sum(1 for _ in missed)
         if found is None or not fits:
             raise IndexContradicted(f"a frame with time {frame.pts} comes after frame {self.position}")
         self._frame, self.position, self._is_lost = frame, found, False
@@ -239,8 +240,13 @@ class PyavPass(FramePass):
 
     def _decoded_frames(self) -> Iterator[av.VideoFrame]:
         for packet, is_last in self._packets():
-            if self._leaves_out(packet):
-                continue
+            number = self._frame_number_of(packet)
+            if self._omission is not None and number is not None:
+                if self._omission.is_over(number):
+                    yield from self._stream.decode(None)
+                    return
+                if self._omission.omits(number):
+                    continue
             if is_last and packet.is_corrupt:
                 yield from self._drain(packet, "the last packet is cut off")
                 return
@@ -262,17 +268,9 @@ class PyavPass(FramePass):
         except ERRORS:
             return
 
-    def _leaves_out(self, packet: Any) -> bool:
-        """Whether a packet is passed over: its frame is not expected, and no other needs it."""
-        if self.index is None or packet is None:
-            return False
-        frame = self.index.frame_at(packet.pts)
-        if frame is None or frame in self._expected or not self.index.may_be_left_out(frame):
-            return False
-        if frame >= max(self._wanted, self._expected_until) or frame == self._wanted:
-            return False
-        self._left_out.add(frame)
-        return True
+    def _frame_number_of(self, packet: Any) -> int | None:
+        """By the index, where there is one."""
+        return None if self._omission is None else self._omission.index.frame_at(packet.pts)
 
     def _packets(self) -> Iterator[tuple[Any, bool]]:
         """All packets and an empty one at the end; and whether a packet is the last that holds something."""

@@ -128,7 +128,7 @@ class PyavReader(VideoReader):
             else:
                 self._damage_ahead = find_damage(facts)
             if isinstance(self._idle, PyavPass):
-                self._idle.index = self._index
+                self._idle.move_by(self._index)
                 self._idle.expect_damage(self._damage_ahead)
             self._facts = facts
         return self._facts

@@ -68,8 +68,11 @@ class FramePass(ABC):
         """Whether ``advance_to(index)`` is possible; passes only move forward unless they say otherwise."""
         return index >= self.position
 
-    def expect(self, indices: Sequence[int]) -> None:  # noqa: B027 -- not every pass can use it
-        """Says which indices will be asked for next: sorted, and none between them that is not among them."""
+    def expect(self, indices: Sequence[int], *, is_all: bool) -> None:  # noqa: B027 -- not every pass uses it
+        """Says which indices will be asked for next: sorted, and none between them that is not among them.
+
+        Where ``is_all``, none after them either.
+        """
 
     @abstractmethod
     def advance_to(self, index: int) -> bool:
@@ -240,13 +243,13 @@ class VideoReader(ABC):
         shown = -1
         trusted = self.is_trusted
         try:
-            for index, following in _looking_ahead(map(operator.index, indices)):
+            for index, following, is_all in _looking_ahead(map(operator.index, indices)):
                 self._check_order(index, shown)
                 if trusted and not self.is_trusted:
                     raise IndexContradicted(self.name)  # another stream found out
                 run = run or self._start_pass(index)
                 if following:
-                    run.expect(following)
+                    run.expect(following, is_all=is_all)
                 if index != shown and not self._advance(run, index):
                     if not until_end:
                         raise self._beyond_the_end(index)
@@ -331,13 +334,16 @@ class VideoReader(ABC):
             raise VideoError(f"{self.name}: the video is closed; open it again")
 
 
-def _looking_ahead(indices: Iterator[int]) -> Iterator[tuple[int, list[int]]]:
-    """Each index; with every so many first of them, it and the next ones, as far as they ascend."""
+def _looking_ahead(indices: Iterator[int]) -> Iterator[tuple[int, list[int], bool]]:
+    """Each index; with every so many first of them, it and the next ones, and whether they are the last.
+
+    They are left out where they do not ascend.
+    """
     while group := list(itertools.islice(indices, _LOOK_AHEAD)):
         ascending = all(one <= other for one, other in itertools.pairwise(group))
-        yield group[0], group if ascending else []
+        yield group[0], group if ascending else [], len(group) < _LOOK_AHEAD
         for index in group[1:]:
-            yield index, []
+            yield index, [], False
 
 
 def oriented(image: NDArray[Any], matrix: tuple[int, int, int, int]) -> NDArray[Any]:

@@ -21,6 +21,7 @@ class SeekIndex:
         key_frames = np.flatnonzero(table.is_key[order])
         # Lists, because every frame is looked up: that costs a fifth of what it does in an array.
         self._times: list[int] = table.pts[order].tolist()
+        self._places: list[int] = order.tolist()
         self._key_frames: list[int] = key_frames.tolist()
         # In movies FFmpeg looks for the decoding time, counted from 0 where edit lists begin below it.
         sought_by = table.dts - min(0, int(table.dts[0])) if facts.container == MOVIE else table.pts
@@ -42,6 +43,14 @@ class SeekIndex:
         """Whether this frame can be sought."""
         place = bisect_left(self._key_frames, frame)
         return place < len(self._key_frames) and self._key_frames[place] == frame
+
+    def place_of(self, frame: int) -> int:
+        """Which packet this frame is, in the order of decoding."""
+        return self._places[frame]
+
+    def group_of(self, frame: int) -> int:
+        """The key frame that this frame is decoded from: nothing in one group depends on another."""
+        return self._key_frames[bisect_right(self._key_frames, frame) - 1]
 
     def may_be_left_out(self, frame: int) -> bool:
         """Whether other frames decode the same without this one."""

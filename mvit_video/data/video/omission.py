@@ -1,0 +1,81 @@
+"""Which packets of a trusted video are not decoded, because nothing that is asked for depends on them.
+
+Those are pictures that no other refers to; and of each group (a key packet and what follows it) all that
+comes, in the order of decoding, after the last picture that is asked for. Behind the last one of all,
+decoding ends, and the decoder gives out at once what it holds.
+"""
+
+from collections.abc import Sequence
+
+from mvit_video.data.video.seek_index import SeekIndex
+
+
+class Omission:
+    """Decides packet by packet, in the order of decoding, and knows what a decoder has missed for it.
+
+    Frames stand for their packets here.
+    """
+
+    def __init__(self, index: SeekIndex) -> None:
+        self.index = index
+        self.forget()
+        self.expect_anything()
+
+    def forget(self) -> None:
+        """A decoder begins anew, at a key packet: nothing after that is missed."""
+        self._single: set[int] = set()
+        self._cuts: dict[int, int] = {}  # the place from which on a group is missed
+        self._ended = len(self.index)  # the place from which on everything is
+
+    def expect_anything(self) -> None:
+        """From now on whatever comes may be asked for."""
+        self._expected: frozenset[int] = frozenset()
+        self._until = -1  # nothing is known of this frame and later ones
+        self._open_group = -1  # nor of what comes late in its group
+        self._last_places: dict[int, int] = {}
+        self._end = len(self.index)
+
+    def expect(self, frames: Sequence[int], *, is_all: bool) -> None:
+        """From now on these are asked for, and no other one before the last of them, or none at all."""
+        self._expected = frozenset(min(frame, len(self.index) - 1) for frame in frames)
+        self._last_places = {}
+        for frame in self._expected:
+            group, place = self.index.group_of(frame), self.index.place_of(frame)
+            self._last_places[group] = max(place, self._last_places.get(group, -1))
+        last = max(self._expected)
+        self._until = len(self.index) if is_all else last
+        self._open_group = -1 if is_all else self.index.group_of(last)
+        self._end = max(self._last_places.values()) + 1 if is_all else len(self.index)
+
+    def expects(self, frame: int) -> bool:
+        """Whether it has been said that this frame is asked for."""
+        return frame in self._expected
+
+    def is_over(self, frame: int) -> bool:
+        """Whether nothing is needed from this packet on; then none of it is decoded."""
+        if self.index.place_of(frame) < self._end:
+            return False
+        self._ended = min(self._ended, self.index.place_of(frame))
+        return True
+
+    def omits(self, frame: int) -> bool:
+        """Whether this packet is not needed; then it is not decoded."""
+        if self.has_missed(frame):
+            return True
+        if frame in self._expected or frame >= self._until:
+            return False
+        if self.index.may_be_left_out(frame):
+            self._single.add(frame)
+            return True
+        group, place = self.index.group_of(frame), self.index.place_of(frame)
+        if group == self._open_group or place <= self._last_places.get(group, -1):
+            return False
+        self._cuts[group] = place
+        return True
+
+    def has_missed(self, frame: int) -> bool:
+        """Whether a decoder that goes on does not give this frame, or not as it should be."""
+        if frame in self._single:
+            return True
+        place = self.index.place_of(frame)
+        return place >= self._ended or place >= self._cuts.get(self.index.group_of(frame), place + 1)
