@@ -59,7 +59,7 @@ class ManyBits:
 
     def __init__(self, headers_MK: Bytes) -> None:
         words_M2 = np.ascontiguousarray(headers_MK).view(">u8")
-        self._next_M, self._after_M = words_M2.astype(np.uint64).T
+        self._next_M, self._after_M = np.ascontiguousarray(words_M2.T, np.uint64)
 
     def read(self, count: int, where_M: Flags | None = None) -> Integers:
         """The next ``count`` (1 to 32) bits of each header, or of those in ``where_M`` (the others: 0)."""
@@ -93,13 +93,12 @@ class ManyBits:
 
 def take_headers(data: Bytes, starts_M: Integers) -> Bytes:
     """The 16 bytes from each start on: (M, 16) uint8; zeros beyond the end of ``data``."""
-    headers_MK = np.zeros((len(starts_M), HEADER_BYTES), np.uint8)
     last = len(data) - HEADER_BYTES
-    is_whole_M = starts_M <= last
-    if last >= 0:
-        headers = np.ndarray((last + 1,), f"V{HEADER_BYTES}", data, strides=(1,))
-        headers_MK[is_whole_M] = headers[starts_M[is_whole_M]].view(np.uint8).reshape(-1, HEADER_BYTES)
-    for row in np.flatnonzero(~is_whole_M):
+    if last < 0:
+        return take_headers(np.pad(data, (0, HEADER_BYTES)), starts_M)
+    headers = np.ndarray((last + 1,), f"V{HEADER_BYTES}", data, strides=(1,))  # what any place begins with
+    headers_MK = headers[np.minimum(starts_M, last)].view(np.uint8).reshape(-1, HEADER_BYTES)
+    for row in np.flatnonzero(starts_M > last):
         rest = data[starts_M[row] :]
-        headers_MK[row, : len(rest)] = rest
+        headers_MK[row, : len(rest)], headers_MK[row, len(rest) :] = rest, 0
     return headers_MK

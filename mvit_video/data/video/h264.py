@@ -18,6 +18,7 @@ _MOST_UNITS = 256  # of one packet; streams of real encoders have a handful
 _SLICE, _IDR_SLICE, _MESSAGE, _DELIMITER, _FILLER = 1, 5, 6, 9, 12
 _PARAMETER_SETS = (7, 8)
 _ONES, _HIGHS = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
+_BYTE = np.uint64(8)  # bits
 _RECOVERY_POINT = 6  # type of a message: from here on pictures get whole again, without an IDR picture
 
 
@@ -144,13 +145,15 @@ def _split(data: Bytes, starts: Integers, sizes: Integers, prefix_bytes: int) ->
     packets = np.flatnonzero(sizes >= 0)
     places = starts
     found: list[_Units] = []
+    num_places = max(0, len(data) - prefix_bytes + 1)
+    prefixes = np.ndarray(
+        (num_places,), f">u{prefix_bytes}", data, strides=(1,)
+    )  # what any place begins with
     while len(packets):
         if len(found) == _MOST_UNITS or np.any(places + prefix_bytes >= ends[packets]):
             raise BitstreamProblem("a packet is broken")
-        lengths = np.zeros(len(packets), np.int64)
-        for _ in range(prefix_bytes):
-            lengths = lengths << 8 | data[places]
-            places = places + 1
+        lengths = prefixes[places].astype(np.int64)
+        places = places + prefix_bytes
         found.append(_Units(packets, places, lengths))
         places = places + lengths
         left = ends[packets] - places
@@ -187,10 +190,13 @@ def _read_slices(data: Bytes, units: _Units, parameters: Parameters) -> _Slices:
 
 
 def _unescape_all(headers_MK: Bytes) -> None:
-    """``unescape`` for many headers, in place; whole words tell at once which have a zero byte at all."""
-    words_M2 = headers_MK.view(np.uint64)
-    has_zero_M2 = (words_M2 - _ONES) & ~words_M2 & _HIGHS
-    rows = np.flatnonzero(has_zero_M2[:, 0] | has_zero_M2[:, 1])
+    """``unescape`` for many headers, in place; whole words tell at once which may have two zero bytes."""
+    first_M, second_M = np.ascontiguousarray(headers_MK.view(np.uint64).T)
+    first_M, second_M = (
+        (word_M - _ONES) & ~word_M & _HIGHS for word_M in (first_M, second_M)
+    )  # a bit for each
+    is_pair_M = (first_M & first_M << _BYTE) | (second_M & second_M << _BYTE)
+    rows = np.flatnonzero((is_pair_M != 0) | ((first_M != 0) & (second_M != 0)))
     columns = np.arange(HEADER_BYTES)
     since = np.zeros(len(rows), np.int64)  # a zero belongs to one escape only
     while len(rows):
