@@ -2,7 +2,7 @@
 
 import argparse
 
-from mvit_video.cli.parsing import Parser, UsageError
+from mvit_video.cli.parsing import Parser, UsageError, add_force_flag, refuse_existing
 
 _EPILOG = """examples:
   mvit-video convert MViTv2_S_16x4_k400.pyth --model mvitv2_s_16x4.k400 --output mvitv2_s.safetensors
@@ -35,6 +35,7 @@ def add_parser(verbs: "argparse._SubParsersAction[Parser]") -> None:
         help="take the averaged weights of a checkpoint that was trained with TRAIN.EMA_DECAY, rather than\n"
         "the last ones",
     )
+    add_force_flag(parser)
     parser.set_defaults(run=run)
 
 
@@ -42,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
     """Load the weights into the model, so that they are known to fit, and write them."""
     if not args.output.endswith(".safetensors"):
         raise UsageError(f"--output {args.output}: expected a name that ends in .safetensors")
+    refuse_existing(args.output, force=args.force)
     from mvit_video.api import create_model
     from mvit_video.engine.inputs import read_class_names
     from mvit_video.inference.sources import count_classes

@@ -14,8 +14,10 @@ from mvit_video.cli.parsing import (
     Parser,
     UsageError,
     add_config_flags,
+    add_force_flag,
     print_config,
     read_config,
+    refuse_existing,
 )
 
 if TYPE_CHECKING:
@@ -107,6 +109,7 @@ def add_parser(verbs: "argparse._SubParsersAction[Parser]") -> None:
     answer.add_argument(
         "--output", metavar="FILE", help="write the answers to a file, which appears when it is complete"
     )
+    add_force_flag(answer)
     parser.set_defaults(run=run)
 
 
@@ -128,6 +131,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"{videos[0]}: no such file{others}")
     if args.output:
         check_folder(Path(args.output))
+        refuse_existing(args.output, force=args.force)
     predictor = _predictor(args, config)
     with (
         counting("predicting", len(videos), live=bool(args.output)) as progress,

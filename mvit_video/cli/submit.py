@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mvit_video.cli.parsing import Parser, UsageError, read_config, unshield
+from mvit_video.cli.parsing import Parser, UsageError, read_config, refuse_existing, unshield
 
 if TYPE_CHECKING:
     from mvit_video.config import Config
@@ -178,11 +178,12 @@ def _submit_predict(args: argparse.Namespace) -> int:
             ".csv, in that format, which parts can be joined into"
         )
     check_folder(output)
+    refuse_existing(output, force=words.force)
     videos = expand_inputs(words.inputs)
     resources = _resources(args, cpus=(words.readers or 3) + 1, gpus=0)
     if not args.dry_run:
         _check_slurm(args, 1)
-    flags = given_flags(parser.verbs["predict"], words, but=("output",))
+    flags = given_flags(parser.verbs["predict"], words, but=("output", "force"))
     request = Request(
         "predict", resources, os.getcwd(), args.restarts, min(args.array or 1, len(videos)), args.retries,
         str(output), tuple(flags),

@@ -79,7 +79,7 @@ def test_convert_takes_the_last_weights_or_the_averaged_ones(slowfast_file, caps
     words = ["convert", str(source), "--model", "mvitv1_b_16x4", "--output", str(output)]
     for flags, expected, said in (
         ([], state, "averaged weights (EMA) are in it too; these are the last ones"),
-        (["--ema"], averages, "averaged (EMA) parameters loaded"),
+        (["--ema", "--force"], averages, "averaged (EMA) parameters loaded"),
     ):
         assert main([*words, *flags]) == 0
         assert said in capsys.readouterr().out
@@ -87,6 +87,8 @@ def test_convert_takes_the_last_weights_or_the_averaged_ones(slowfast_file, caps
         assert all(torch.equal(tensor, expected[name]) for name, tensor in found.items())
     theirs = ["convert", str(slowfast_file / "theirs.pyth"), *words[2:], "--ema"]
     assert main(theirs) != 0
+    assert "is there already; choose another name, or replace it with --force" in capsys.readouterr().err
+    assert main([*theirs, "--force"]) != 0
     assert "holds no averaged weights (EMA)" in capsys.readouterr().err
 
 

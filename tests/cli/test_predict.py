@@ -132,6 +132,21 @@ def test_the_answer_can_go_to_a_file_whose_ending_says_the_format(predict, made)
     assert " %  " in (made / "answers.txt").read_text()
 
 
+def test_an_answer_is_replaced_only_by_force(predict, made):
+    (made / "kept.json").write_text("hours of work")
+    (made / "folder.csv").mkdir()
+    for output, reason in {
+        "kept.json": "is there already; choose another name",
+        "folder.csv": "is a folder",
+    }.items():
+        status, _, err = predict("videos", "--output", output)
+        assert status == 2
+        assert f"error: {output}: {reason}" in err
+    assert (made / "kept.json").read_text() == "hours of work"
+    assert predict("videos", "--output", "kept.json", "--force")[0] == 0
+    assert len(json.loads((made / "kept.json").read_text())) == 2
+
+
 def test_class_names_come_from_the_argument_or_are_numbers_and_it_says_so(predict, made):
     _, out, err = predict("videos/red one.mp4", weights="nameless.safetensors")
     assert "%  class 0" in out
@@ -267,6 +282,6 @@ def test_nothing_that_is_there_is_said_before_weights_are_fetched(tmp_path, monk
 def test_a_long_list_into_a_file_says_how_far_it_is(predict, monkeypatch):
     seconds = iter(range(0, 10_000, 31))
     monkeypatch.setattr("mvit_video.engine.records.display.time.monotonic", lambda: next(seconds))
-    status, _, err = predict("list.csv", "--output", "answers.csv")
+    status, _, err = predict("list.csv", "--output", "of_a_list.csv")
     assert status == 0
     assert "predicting: 1 of 2" in err

@@ -249,6 +249,16 @@ def test_a_prediction_in_parts(submit, folder, tmp_path):
     assert (request.output, request.directory) == (str(output), str(folder))
 
 
+def test_an_answer_that_is_there_is_said_before_a_job_is_queued(submit, tmp_path):
+    (tmp_path / "a.csv").touch()
+    words = ("--predict", "videos/class_0", "--cfg", "tiny.yaml", "--output", tmp_path / "a.csv")
+    status, _, err = submit("--array", 2, *words, slurm=True)
+    assert status == 2
+    assert "a.csv: is there already" in err
+    assert submit("--array", 2, *words, "--force", slurm=True)[0] == 0
+    assert "--force" not in last_submission(tmp_path / "a").request().words
+
+
 def test_there_are_no_more_parts_than_videos(submit, tmp_path):
     words = ("--predict", "videos/class_0", "--cfg", "tiny.yaml", "--output", tmp_path / "a.csv")
     assert submit("--array", 99, *words, slurm=True)[0] == 0

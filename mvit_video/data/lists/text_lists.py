@@ -94,7 +94,10 @@ def read_text_list(
 
 
 def _split_lines(text: str, source: str, separator: str | None) -> _Lines:
-    """The lines, split by the given separator, or by the first that leaves a number behind every path."""
+    """The lines, split by the given separator, or by the first that leaves a number behind every path.
+
+    Where none does, by the first that leaves something behind a video, which will be told of.
+    """
     stripped = [line.strip() for line in text.split("\n")]
     texts = list(filter(None, stripped))
     numbers = [number for number, line in enumerate(stripped, 1) if line]
@@ -103,11 +106,11 @@ def _split_lines(text: str, source: str, separator: str | None) -> _Lines:
     if separator is not None:
         split = _split_at_blanks if separator.isspace() else _split_at(separator)
         return _Lines(source, texts, numbers, split)
-    for found in _SEPARATORS:
-        lines = _Lines(source, texts, numbers, _split_at_blanks if found is None else _split_at(found))
-        if lines.end_in_numbers(1):
-            return lines
-    return _Lines(source, texts, numbers, _split_at_blanks)
+    splits = [_split_at_blanks if found is None else _split_at(found) for found in _SEPARATORS]
+    ways = [_Lines(source, texts, numbers, split) for split in splits]
+    labelled = (lines for lines in ways if lines.end_in_numbers(1))
+    followed = (lines for lines in ways if _is_followed(lines.split(texts[0], 1)))
+    return next(labelled, None) or next(followed, ways[0])
 
 
 def _check_columns(rows: Sequence[list[str]], names: Sequence[str], lines: _Lines) -> None:
@@ -168,14 +171,16 @@ def _count_numbers(lines: _Lines) -> int:
     fields = lines.rows(1)
     labelled = next((index for index, found in enumerate(fields) if _has_numbers(found, 1)), None)
     for index, found in enumerate(fields):
+        if _has_word(found):
+            raise ListError(
+                f"{lines.place(index)}: the label is {found[1]!r}, expected a whole number "
+                "(where classes are known by name only, give a folder with a folder per class, not a list)"
+            )
         if labelled is not None and not _has_numbers(found, 1):
             raise ListError(
                 f"{lines.place(index)}: no label at the end of {lines.texts[index]!r}, but line "
                 f"{lines.numbers[labelled]} has one; complete the list, or set DATA.LIST_FORMAT"
             )
-        is_pair = len(found) == 2 and looks_like_video(found[0])
-        if labelled is None and is_pair and not looks_like_video(found[1]):
-            raise ListError(f"{lines.place(index)}: the label is {found[1]!r}, expected a whole number")
     return 0
 
 
@@ -219,6 +224,16 @@ def _unquoted(paths: list[str]) -> list[str]:
 def _has_numbers(fields: Sequence[str], count: int) -> bool:
     """Whether ``count`` numbers follow a path."""
     return len(fields) == count + 1 and fields[0] != "" and all(map(_is_number, fields[1:]))
+
+
+def _has_word(fields: Sequence[str]) -> bool:
+    """Whether a video is followed by what is neither a number nor a video."""
+    return _is_followed(fields) and not _is_number(fields[1])
+
+
+def _is_followed(fields: Sequence[str]) -> bool:
+    """Whether a video is followed by something else."""
+    return len(fields) == 2 and looks_like_video(fields[0]) and not looks_like_video(fields[1])
 
 
 def _are_numbers(texts: Sequence[str]) -> bool:

@@ -139,7 +139,7 @@ def part_command(submission: Submission, request: Request, part: int) -> list[st
         return [*python, "mvit_video.launch.array.part_of_test", str(submission.folder), str(part)]
     videos = submission.parts / f"{part:05d}.list"
     output = result_path(submission, part)
-    return [*python, "mvit_video", "predict", str(videos), *request.words, "--output", str(output)]
+    return [*python, "mvit_video", "predict", str(videos), *request.words, "--output", str(output), "--force"]
 
 
 def work(sitting: Sitting, command: Sequence[str], result: Path) -> None:
