@@ -21,10 +21,17 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
+from torch.nn.modules import module
 
 from mvit_video.models.capturing import is_captured
 from mvit_video.models.processor import has_fast_bfloat16, is_made_by_amd
 
+_HOOKS_ON_EVERYTHING = (
+    module._global_forward_hooks,
+    module._global_forward_pre_hooks,
+    module._global_backward_hooks,
+    module._global_backward_pre_hooks,
+)
 CONVOLUTION_TOKENS = 1024  # of a clip; fewer do not make up for laying out the weights
 PIECE_ELEMENTS = 1 << 19  # floats of input and output that a thread works on at a time: what caches hold
 
@@ -110,9 +117,9 @@ def is_plain(layer: nn.Module, kind: type[nn.Module]) -> bool:
 
 
 def is_watched(layer: nn.Module) -> bool:
-    """Whether somebody has put hooks on a layer, or a ``forward`` of his own."""
+    """Whether somebody has put hooks on a layer, or on all there are, or a ``forward`` of his own."""
     hooks = layer._forward_hooks, layer._forward_pre_hooks, layer._backward_hooks, layer._backward_pre_hooks
-    return any(hooks) or "forward" in vars(layer)
+    return any(hooks) or any(_HOOKS_ON_EVERYTHING) or "forward" in layer.__dict__
 
 
 class _WidenedLinear(torch.autograd.Function):
