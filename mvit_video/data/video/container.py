@@ -52,10 +52,12 @@ def open_container(source: OpenSource, *, may_skip_probing: bool) -> OpenContain
 
 
 def reason_of(error: BaseException) -> str:
-    """FFmpeg's reason on one line, without its error number and the path."""
+    """FFmpeg's reason on one line, without its error number and the path.
+
+    And without what it may have logged: it logs where some other library asks it to, and nothing twice.
+    """
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    log = getattr(error, "log", None)
-    return " ".join(f"{text} ({log[2]})".split() if log else text.split())
+    return " ".join(text.split())
 
 
 def _open(source: OpenSource, options: dict[str, str]) -> Any:
