@@ -24,12 +24,21 @@ def write_torch(program: ExportedProgram, path: Path, description: Description) 
     Raises:
         OSError: The file cannot be written.
     """
-    program.example_inputs = None  # two clips of nothing, which would be saved
+    _forget_examples(program)
     text = json.dumps(description.values(), ensure_ascii=False, indent=1)
     with _Writer(path, "w") as writer:
         torch.export.save(program, writer, extra_files={DESCRIPTION_FILE: text})
     if writer.error is not None:
         raise writer.error
+
+
+def _forget_examples(program: ExportedProgram) -> None:
+    """Have no example clips saved with the program."""
+    try:
+        program.example_inputs = None
+    except ValueError:  # torch 2.6 wants some of that shape: one zero will do
+        (clips,), named = program.example_inputs
+        program.example_inputs = ((clips.new_zeros(()).expand_as(clips),), named)
 
 
 class _Writer(io.FileIO):

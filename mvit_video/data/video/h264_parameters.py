@@ -43,6 +43,9 @@ def read_parameters(record: bytes) -> Parameters:
     """
     if len(record) < 7 or record[0] != 1:
         raise BitstreamProblem("the codec's parameters are not kept in the container")
+    prefix_bytes = (record[4] & 3) + 1
+    if prefix_bytes == 3:
+        raise BitstreamProblem("its packets are cut up in an unusual way")  # not allowed by ISO/IEC 14496-15
     sequences, place = _units(record, 6, record[5] & 31)
     if len(sequences) != 1 or place >= len(record):
         raise BitstreamProblem("it does not have exactly one sequence parameter set")
@@ -54,7 +57,7 @@ def read_parameters(record: bytes) -> Parameters:
         raise BitstreamProblem("its picture parameter sets differ")
     frame_num_bits, order_bits, max_reordering = _read_sequence_set(sequences[0])
     return Parameters(
-        (record[4] & 3) + 1,
+        prefix_bytes,
         frame_num_bits,
         order_bits,
         has_bottom_order.pop(),

@@ -1,11 +1,11 @@
 """Which packets of a trusted video are not decoded, because nothing that is asked for depends on them.
 
 Those are pictures that no other refers to; and of each group (a key packet and what follows it) all that
-comes, in the order of decoding, after the last picture that is asked for. Behind the last one of all,
-decoding ends, and the decoder gives out at once what it holds.
+comes, in the order of decoding, after the last picture that is asked for. If nothing will be asked for after
+these, decoding ends behind the last one, and the decoder gives out at once what it holds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from mvit_video.data.video.seek_index import SeekIndex
 
@@ -72,6 +72,10 @@ class Omission:
             return False
         self._cuts[group] = place
         return True
+
+    def forget_singles(self, frames: Iterable[int]) -> None:
+        """These lie behind: the decoder only gets there again by beginning anew."""
+        self._single.difference_update(frames)
 
     def has_missed(self, frame: int) -> bool:
         """Whether a decoder that goes on does not give this frame, or not as it should be."""

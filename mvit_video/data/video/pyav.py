@@ -201,8 +201,10 @@ class PyavPass(FramePass):
         if self._is_lost:
             fits = found is not None and found <= self._wanted and omission.index.is_key(found)
         else:
-            missed = itertools.takewhile(omission.has_missed, range(self.position + 1, self._wanted))
-            fits = found == self.position + 1 + sum(1 for _ in missed)
+            between = range(self.position + 1, self._wanted)
+            missed = list(itertools.takewhile(omission.has_missed, between))
+            omission.forget_singles(missed)
+            fits = found == self.position + 1 + len(missed)
         if found is None or not fits:
             raise IndexContradicted(f"a frame with time {frame.pts} comes after frame {self.position}")
         self._frame, self.position, self._is_lost = frame, found, False

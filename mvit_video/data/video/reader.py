@@ -54,7 +54,7 @@ class VideoFrames(Protocol):
     def damage(self) -> Damage | None: ...  # noqa: D102
     def frames(self, indices: Iterable[int]) -> Image: ...  # noqa: D102
     def stream(  # noqa: D102
-        self, indices: Iterable[int], *, until_end: bool = False
+        self, indices: Iterable[int], *, until_end: bool = False, is_last: bool = False
     ) -> Iterator[tuple[int, Image]]: ...
 
 
@@ -179,13 +179,17 @@ class VideoReader(ABC):
                 continue  # once: the index is not trusted any more
             return frames_NHWC
 
-    def stream(self, indices: Iterable[int], *, until_end: bool = False) -> Iterator[tuple[int, Image]]:
+    def stream(
+        self, indices: Iterable[int], *, until_end: bool = False, is_last: bool = False
+    ) -> Iterator[tuple[int, Image]]:
         """Yields (index, uint8 (H, W, 3) RGB) going forward, holding one frame at a time.
 
         Args:
             indices: Non-decreasing; a repeated index yields the same array again.
             until_end: Do not raise at the first index beyond the end: yield the last frame (once more, if
                 need be) under its own index, and stop.
+            is_last: Nothing will be asked for after these, which spares decoding a few frames beyond them. If
+                something is nevertheless, the way there is decoded again.
 
         Raises:
             VideoError: An index beyond the end, or damage on the way there that is refused.
@@ -194,7 +198,7 @@ class VideoReader(ABC):
         """
         shown = -1
         image: Image | None = None
-        for index, run in self._positions(indices, until_end=until_end):
+        for index, run in self._positions(indices, until_end=until_end, is_last=is_last):
             if index != shown or image is None:
                 shown, image = index, run.image()
             yield index, image
@@ -237,19 +241,21 @@ class VideoReader(ABC):
     def _open_pass(self) -> FramePass:
         """A new pass, before the first frame."""
 
-    def _positions(self, indices: Iterable[int], *, until_end: bool) -> Iterator[tuple[int, FramePass]]:
+    def _positions(
+        self, indices: Iterable[int], *, until_end: bool, is_last: bool = False
+    ) -> Iterator[tuple[int, FramePass]]:
         """A pass standing at one index after the other; each of several streams has a pass of its own."""
         run: FramePass | None = None
-        shown = -1
+        shown, is_sound = -1, True
         trusted = self.is_trusted
         try:
-            for index, following, is_all in _looking_ahead(map(operator.index, indices)):
+            for index, following, is_end in _looking_ahead(map(operator.index, indices)):
                 self._check_order(index, shown)
                 if trusted and not self.is_trusted:
                     raise IndexContradicted(self.name)  # another stream found out
                 run = run or self._start_pass(index)
                 if following:
-                    run.expect(following, is_all=is_all)
+                    run.expect(following, is_all=is_last and is_end)
                 if index != shown and not self._advance(run, index):
                     if not until_end:
                         raise self._beyond_the_end(index)
@@ -258,9 +264,12 @@ class VideoReader(ABC):
                     return
                 shown = index
                 yield index, run
+        except BaseException as error:
+            is_sound = isinstance(error, GeneratorExit | VideoError | IndexContradicted)
+            raise
         finally:
             if run is not None:
-                self._end_pass(run)
+                self._end_pass(run, is_sound=is_sound)
 
     def _advance(self, run: FramePass, index: int) -> bool:
         """Moves a pass; whether it got there. What ends the video is settled here."""
@@ -321,10 +330,11 @@ class VideoReader(ABC):
         self._running.append(run)
         return run
 
-    def _end_pass(self, run: FramePass) -> None:
+    def _end_pass(self, run: FramePass, *, is_sound: bool) -> None:
+        """Keeps a pass for what will be asked next, unless it was broken off in the midst of decoding."""
         if run in self._running:
             self._running.remove(run)
-        if self._idle is None and not self._closed:
+        if self._idle is None and is_sound and not self._closed:
             self._idle = run
         else:
             run.close()

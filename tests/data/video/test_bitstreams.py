@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from mvit_video.data.video.bitstreams import Bits, BitstreamProblem, ManyBits, take_headers
 from mvit_video.data.video.h264 import _unescape_all
-from mvit_video.data.video.h264_parameters import unescape
+from mvit_video.data.video.h264_parameters import read_parameters, unescape
 
 
 def golomb(value):
@@ -95,3 +95,9 @@ def test_many_headers_are_unescaped_as_each_alone(rows):
     expected = [list(unescape(bytes(row)).ljust(16, b"\0")) for row in rows]
     _unescape_all(headers)
     assert headers.tolist() == expected
+
+
+def test_lengths_of_three_bytes_are_nothing_that_is_known():
+    """FFmpeg reads them, and ISO/IEC 14496-15 does not allow them."""
+    with pytest.raises(BitstreamProblem, match="cut up in an unusual way"):
+        read_parameters(bytes([1, 100, 0, 11, 0xFC | 2, 0xE1, 0, 0]))

@@ -17,7 +17,8 @@ from kit.videos import (
     write_video,
 )
 
-from mvit_video.data import VideoError, ViewPlan, decode_views, open_video
+from mvit_video.data import VideoError, ViewPlan, decode_views, open_reader, open_video
+from mvit_video.data.video.pyav import PyavPass
 from mvit_video.data.video.pyav_reader import PyavReader
 
 FORMATS = [
@@ -443,3 +444,25 @@ def test_cover_pictures_are_no_video(tmp_path):
     _write_with_cover(tmp_path / "song.mp4", movie=False)
     with pytest.raises(VideoError, match="has no video stream, only a cover picture"):
         open_video(tmp_path / "song.mp4")
+
+
+@pytest.mark.parametrize("name", ["v.mp4", "v.ts"])
+def test_whoever_interrupts_decoding_can_go_on(tmp_path, monkeypatch, name):
+    """The pass that was broken off is not used again: its generator has ended."""
+    path = write_video(tmp_path / name, 30)
+    step, seen = PyavPass._before_damage, []
+
+    def interrupted(run, frames):
+        for frame in step(run, frames):
+            seen.append(frame.pts)
+            if len(seen) == 4:
+                raise KeyboardInterrupt
+            yield frame
+
+    with open_reader(path) as video:
+        expected_trust = video.is_trusted
+        monkeypatch.setattr(PyavPass, "_before_damage", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            video.frames(range(21))
+        assert read_numbers(video.frames([20, 29])) == [20, 29]
+        assert (video.num_frames, video.is_trusted, video.damage) == (30, expected_trust, None)
