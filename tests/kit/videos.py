@@ -15,6 +15,7 @@ import numpy as np
 CELLS = 4
 LIGHT, DARK = 205, 50
 MAX_NUMBER = 4095
+_NOISE = np.random.default_rng(0).integers(0, 60, (200, 200, 3), dtype=np.uint8)
 
 
 def numbered_frame(number: int, width: int = 64, height: int = 64) -> np.ndarray:
@@ -24,6 +25,12 @@ def numbered_frame(number: int, width: int = 64, height: int = 64) -> np.ndarray
     rows = np.arange(height) * CELLS // height
     columns = np.arange(width) * CELLS // width
     return np.repeat(cells[rows][:, columns][..., None], 3, axis=2)
+
+
+def moving_frame(number: int) -> np.ndarray:
+    """One of 64x64 that says ``number`` and moves, so that a wrong reference picture shows."""
+    top, left = 2 * number % 120, 3 * number % 120
+    return numbered_frame(number, 64, 64) - 40 + _NOISE[left : left + 64, top : top + 64]
 
 
 def read_number(frame_HWC: np.ndarray) -> int:

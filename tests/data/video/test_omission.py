@@ -6,19 +6,11 @@ from itertools import islice
 import av
 import numpy as np
 import pytest
-from kit.videos import numbered_frame, write_video
+from kit.videos import moving_frame, write_video
 
 from mvit_video.data import Decoding, open_reader
 from mvit_video.data.video import reader
 from mvit_video.data.video.omission import Omission
-
-_NOISE = np.random.default_rng(0).integers(0, 60, (200, 200, 3), dtype=np.uint8)
-
-
-def moving(number):
-    """A picture that moves, so that a reference picture that is missing shows."""
-    shift = 3 * number % 120, 2 * number % 120
-    return numbered_frame(number, 64, 64) - 40 + _NOISE[shift[0] : shift[0] + 64, shift[1] : shift[1] + 64]
 
 
 def x264(parameters):
@@ -47,7 +39,7 @@ def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("files")
     made = {}
     for name, settings in FILES.items():
-        path = write_video(folder / name, COUNT, picture=moving, **settings)
+        path = write_video(folder / name, COUNT, picture=moving_frame, **settings)
         with av.open(str(path)) as container:
             frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
         made[name] = path, np.stack(frames)

@@ -11,20 +11,12 @@ import av
 import numpy as np
 import pytest
 from kit.sequence_sets import write_without_usability
-from kit.videos import numbered_frame, write_video
+from kit.videos import moving_frame, write_video
 
 from mvit_video.data import DamagedVideoWarning, Decoding, IndexContradicted, VideoError, open_reader
 from mvit_video.data.video.looking import PacketLog, StreamKind
 from mvit_video.data.video.seek_index import SeekIndex
 from mvit_video.data.video.trust import why_untrusted
-
-_NOISE = np.random.default_rng(0).integers(0, 60, (200, 200, 3), dtype=np.uint8)
-
-
-def moving(number):
-    """A picture that moves, so that a wrong reference picture shows."""
-    shift = 3 * number % 120, 2 * number % 120
-    return numbered_frame(number, 64, 64) - 40 + _NOISE[shift[0] : shift[0] + 64, shift[1] : shift[1] + 64]
 
 
 def x264(parameters):
@@ -114,7 +106,7 @@ def check(path, expected):
 
 @pytest.mark.parametrize("name", WELL_BEHAVED)
 def test_well_behaved_files_are_trusted_and_exact(tmp_path, name):
-    path = write_video(tmp_path / name, 40, picture=moving, **WELL_BEHAVED[name])
+    path = write_video(tmp_path / name, 40, picture=moving_frame, **WELL_BEHAVED[name])
     with open_reader(path) as video:
         assert video.why_untrusted is None
         assert video.is_trusted
@@ -124,7 +116,7 @@ def test_well_behaved_files_are_trusted_and_exact(tmp_path, name):
 @pytest.mark.parametrize("name", OTHERS)
 def test_others_are_not_trusted_and_exact(tmp_path, name):
     settings, reason = OTHERS[name]
-    path = write_video(tmp_path / name, 40, picture=moving, **settings)
+    path = write_video(tmp_path / name, 40, picture=moving_frame, **settings)
     with open_reader(path) as video:
         assert not video.is_trusted
         assert reason in video.why_untrusted
@@ -142,7 +134,7 @@ NOT_TOLD = {
 def test_what_does_not_say_how_it_is_reordered_is_exact(tmp_path, name):
     """FFmpeg finds that out by decoding on opening; where there is nothing to find, we open without."""
     settings, reason = NOT_TOLD[name]
-    told = write_video(tmp_path / "told.mp4", 40, picture=moving, **settings)
+    told = write_video(tmp_path / "told.mp4", 40, picture=moving_frame, **settings)
     path = write_without_usability(told, tmp_path / "not_told.mp4")
     expected = forward(told)
     np.testing.assert_array_equal(forward(path), expected)
@@ -176,7 +168,7 @@ def test_opening_decodes_no_more_than_it_needs(tmp_path):
 @pytest.mark.parametrize("name", ["plain.mp4", "pyramid.mp4", "vp9_hidden.webm", "open_gop.mkv"])
 def test_threads_change_nothing(tmp_path, name, threads):
     settings = WELL_BEHAVED.get(name) or OTHERS[name][0] if name != "plain.mp4" else {}
-    path = write_video(tmp_path / name, 40, picture=moving, **settings)
+    path = write_video(tmp_path / name, 40, picture=moving_frame, **settings)
     expected = forward(path)
     with open_reader(path, Decoding(threads=threads)) as video:
         assert video.num_frames == len(expected) == 40
@@ -206,7 +198,7 @@ DROPPED = {
 def test_packets_that_are_missing_are_noticed_or_do_not_matter(tmp_path, name):
     """Whichever is missing: what is trusted counts as decoding counts, and gives the same pictures."""
     suffix, settings, codec = DROPPED[name]
-    whole = write_video(tmp_path / f"whole.{suffix}", 20, codec=codec, picture=moving, **settings)
+    whole = write_video(tmp_path / f"whole.{suffix}", 20, codec=codec, picture=moving_frame, **settings)
     trusted = []
     for first in range(20):
         for count in (1, 2):
@@ -233,7 +225,7 @@ def test_packets_that_are_missing_are_noticed_or_do_not_matter(tmp_path, name):
 
 def write_damaged(tmp_path, frame=30):
     """A trusted file, damaged in a picture where no header shows it; and what a plain decoder gives."""
-    path = write_video(tmp_path / "v.mp4", 60, gop=12, picture=moving, b_frames=0)
+    path = write_video(tmp_path / "v.mp4", 60, gop=12, picture=moving_frame, b_frames=0)
     with av.open(str(path)) as container:
         packet = next(p for number, p in enumerate(container.demux(video=0)) if number == frame)
     whole = path.read_bytes()
@@ -264,7 +256,7 @@ def test_a_file_that_decoding_contradicts_is_demoted(tmp_path):
         np.testing.assert_array_equal(video.frames([29, 3]), expected[[29, 3]])
         with pytest.raises(VideoError, match=r"the video has only 30 .*; damaged there"):
             video.frames([50])
-    plain = write_video(tmp_path / "plain.mp4", 60, gop=12, picture=moving, b_frames=0)
+    plain = write_video(tmp_path / "plain.mp4", 60, gop=12, picture=moving_frame, b_frames=0)
     np.testing.assert_array_equal(far[0], forward(plain)[50])
 
 
