@@ -9,8 +9,10 @@ and done there: display rotation, damaged files, decoding only what is needed.
 Axes: V views, T frames, H height, W width, C = 3 colours, K classes.
 """
 
+import argparse
 import json
 import math
+import os
 import sys
 
 import av
@@ -124,4 +126,18 @@ def cut(clip_CTHW, size, crop):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("model", help="what mvit-video export wrote as ONNX")
+    parser.add_argument("video")
+    words = parser.parse_args()
+    for path in (words.model, words.video):
+        if not os.path.isfile(path):
+            parser.error(f"{path}: no such file")
+    try:
+        main(words.model, words.video)
+    except (
+        OSError,
+        ValueError,
+        IndexError,
+    ) as error:  # FFmpeg's are among them; an index: it has no pictures
+        sys.exit(f"{words.video}: not a video, or damaged: {error}")

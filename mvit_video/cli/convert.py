@@ -1,6 +1,7 @@
 """``mvit-video convert``: weights of other projects -> safetensors by our parameter names."""
 
 import argparse
+from pathlib import Path
 
 from mvit_video.cli.parsing import Parser, UsageError, add_force_flag, refuse_existing
 
@@ -46,9 +47,11 @@ def run(args: argparse.Namespace) -> int:
     refuse_existing(args.output, force=args.force)
     from mvit_video.api import create_model
     from mvit_video.engine.inputs import read_class_names
+    from mvit_video.inference.reports import check_folder
     from mvit_video.inference.sources import count_classes
     from mvit_video.weights import loaded_from, write_safetensors
 
+    check_folder(Path(args.output))
     classes = count_classes(args.source)
     model = create_model(args.model, num_classes=classes, weights=args.source, averaged=args.ema)
     report = loaded_from(model)

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from mvit_video.config.errors import ConfigError, Place, Problem
+from mvit_video.config.finding import config_folder, packaged_configs
 
 BASE_KEY = "_BASE_"
 
@@ -28,7 +29,7 @@ class Setting:
 def read_file(
     path: Path, inherited_by: tuple[Path, ...] = (), named_at: Place | None = None
 ) -> list[Setting]:
-    """Read a file and, before it, the files that its ``_BASE_`` names (relative to it).
+    """Read a file and, before it, the files that its ``_BASE_`` names (relative to it, or packaged ones).
 
     Of a key given twice in one mapping the last counts, which is logged.
 
@@ -71,8 +72,14 @@ def _base_names(base: Setting) -> list[str]:
 
 def _base_path(name: str, path: Path, place: Place) -> Path:
     base = path.parent / Path(name).expanduser()
+    packaged = Path(name).as_posix().removesuffix(".yaml")
+    if not base.is_file() and packaged in packaged_configs():
+        return config_folder() / f"{packaged}.yaml"
     if not base.is_file():
-        text = f"{BASE_KEY}: no file {base}; expected a path relative to the file that names it"
+        text = (
+            f"{BASE_KEY}: no file {base}; expected a path relative to the file that names it, or a packaged "
+            "configuration such as K400/MVITv2_S_16x4"
+        )
         raise ConfigError([Problem(place, text)])
     return base
 

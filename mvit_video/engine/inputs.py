@@ -12,6 +12,7 @@ from mvit_video.api import load_weights
 from mvit_video.config import Config
 from mvit_video.data import VideoList, read_list
 from mvit_video.data.lists.content import read_names
+from mvit_video.data.video.sources import is_address
 from mvit_video.engine.checkpoints.files import list_checkpoints
 from mvit_video.engine.errors import RunError
 from mvit_video.engine.records.display import lasting
@@ -27,6 +28,8 @@ from mvit_video.weights import (
 )
 
 Split = Literal["train", "val", "test"]
+
+_LOOKED_FOR = 50  # videos of a list, to tell whether they are where it says
 
 _logger = logging.getLogger("mvit_video.engine")
 
@@ -70,7 +73,22 @@ def read_split(
         raise RunError(
             f"{path}: none of its videos has a label, which {split} videos need (DATA.LIST_FORMAT)"
         )
+    _refuse_missing(path, videos)
     return videos
+
+
+def _refuse_missing(list_path: str, videos: VideoList) -> None:
+    """Refuse a list of which no video is there; some of them, all over the list, stand for all."""
+    step = -(-len(videos) // _LOOKED_FOR)
+    paths = [record.path for record in videos[::step]]
+    if not any(is_address(path) or Path(path).exists() for path in paths):
+        some = (
+            f"none of {len(paths)} of its videos that were looked for is" if step > 1 else "no video of it is"
+        )
+        raise RunError(
+            f"{list_path}: {some} there, such as {paths[0]}: correct the list, or DATA.PATH_PREFIX, which "
+            "stands before its paths"
+        )
 
 
 def known_names(config: Config, num_classes: int) -> tuple[str, ...] | None:

@@ -47,6 +47,7 @@ def show(request: Request) -> list[str]:
     Raises:
         ValueError: Something the user can mend; the text says what.
     """
+    _refuse_output_among_videos(request)
     facts = decide(request, look=False).facts
     return [*facts["words"], *(f"mind: {line}" for line in facts["warnings"])]
 
@@ -61,6 +62,7 @@ def finetune(request: Request) -> Outcome:
         ValueError: Something the user can mend; the text says what.
     """
     _refuse_many_processes()
+    _refuse_output_among_videos(request)
     folder = prepare_output_dir(request.output, "--output")
     record = _begun(folder, request)
     if record is None:
@@ -86,6 +88,16 @@ def _refuse_many_processes() -> None:
             f"{count} makes it "
             "use as many GPUs"
         )
+
+
+def _refuse_output_among_videos(request: Request) -> None:
+    output = Path(request.output).resolve()
+    for given in filter(None, (request.videos, request.val, request.test)):
+        if Path(given).is_dir() and output.is_relative_to(Path(given).resolve()):
+            raise FinetuneError(
+                f"{request.output}: lies in {given}, whose folders are taken for classes: choose an --output "
+                "outside of it"
+            )
 
 
 def _begin(request: Request) -> Record:

@@ -47,6 +47,19 @@ def test_all_missing_bases_are_told(tmp_path):
     assert f"{path}:2: _BASE_: no file {tmp_path / 'x.yaml'}; expected a path relative to the file" in text
 
 
+@pytest.mark.parametrize("name", ["K400/MVITv2_S_16x4", "K400/MVITv2_S_16x4.yaml"])
+def test_a_base_may_be_a_packaged_configuration(tmp_path, name):
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"_BASE_: {name}\nRNG_SEED: 7\n")
+    config = load_config([path])
+    assert (config.rng_seed, config.mvit.depth) == (7, 16)
+    (tmp_path / "K400").mkdir()
+    (tmp_path / "K400/MVITv2_S_16x4.yaml").write_text("RNG_SEED: 8\nLOG_PERIOD: 3\n")
+    assert load_config([path]).log_period == (
+        3 if name.endswith(".yaml") else 10
+    )  # a file of one's own comes first
+
+
 def test_a_base_that_is_no_path(tmp_path):
     path = tmp_path / "a.yaml"
     path.write_text("_BASE_: 3\n")

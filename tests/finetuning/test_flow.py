@@ -228,6 +228,17 @@ def test_somebody_elses_folder_is_left_alone(tmp_path, clips):
         flow.finetune(asked(tmp_path, clips))
 
 
+@pytest.mark.parametrize("inside", [".", "runs/mine"])
+def test_nothing_is_written_among_the_videos(tmp_path, clips, inside):
+    request = replace(asked(tmp_path, clips), output=str(clips / inside))
+    for ask in (flow.show, flow.finetune):
+        with pytest.raises(
+            FinetuneError, match="whose folders are taken for classes: choose an --output outside"
+        ):
+            ask(request)
+    assert sorted(path.name for path in clips.iterdir()) == ["blue", "green", "red"]
+
+
 def test_showing_writes_nothing(tmp_path, clips):
     lines = flow.show(asked(tmp_path, clips))
     assert lines[0] == "18 videos of 3 classes: blue, green, red"

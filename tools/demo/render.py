@@ -4,6 +4,7 @@ FOLDER/{train,val,test}/CLASS/NUMBER.mp4, 30 frames a second, 96 x 96 pixels, 56
 A split gets its name only when it is whole; run again, what is there is kept.
 """
 
+import argparse
 import shutil
 import sys
 from concurrent.futures import ProcessPoolExecutor
@@ -54,10 +55,16 @@ def render_split(folder: Path, split: str, per_class: int) -> None:
 
 def main() -> None:
     """Renders all splits into the folder named on the command line."""
-    if len(sys.argv) != 2:
-        sys.exit("usage: python tools/demo/render.py FOLDER")
-    for split, per_class in VIDEOS_PER_CLASS.items():
-        render_split(Path(sys.argv[1]), split, per_class)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER")
+    folder = parser.parse_args().folder
+    try:
+        for split, per_class in VIDEOS_PER_CLASS.items():
+            render_split(folder, split, per_class)
+    except KeyboardInterrupt:
+        sys.exit(130)  # what is whole is kept
 
 
 if __name__ == "__main__":

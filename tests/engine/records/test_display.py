@@ -1,5 +1,6 @@
 """One live line on a terminal, plain lines elsewhere."""
 
+import io
 import logging
 import os
 import pty
@@ -10,10 +11,12 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 
 from mvit_video.engine.records import display
 from mvit_video.engine.records.display import (
     TrainingDisplay,
+    _rich_progress,
     counting,
     describe_training,
     format_seconds,
@@ -110,6 +113,18 @@ def test_the_accuracy_and_what_went_wrong_are_in_the_words():
         "loss none (skipped), top-1 61.2 %, lr 0.0001, gradient 0.5, 3.00 s/step (10% data), 21.3 clips/s, "
         "1.2 GB, 2 unreadable, 1 steps skipped"
     )
+
+
+def test_a_narrow_terminal_shows_all_of_it():
+    bar = _rich_progress()
+    note = "loss 1.3880, top-1 25.0 %, lr 0.00101, gradient 11.4, 0.15 s/step (0% data), 6.7 clips/s"
+    bar.add_task("epoch 12/200", total=45234, completed=3000, note=note)
+    console = Console(width=80, file=io.StringIO())
+    console.print(bar.get_renderable())
+    shown = " ".join(console.file.getvalue().split())
+    assert "epoch 12/200" in shown
+    assert "3000/45234" in shown
+    assert all(word in shown for word in note.split(", "))
 
 
 def test_what_is_done_in_between_is_counted_under_the_bar_of_a_training(monkeypatch):

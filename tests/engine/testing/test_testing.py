@@ -271,6 +271,16 @@ class TestRun:
             run(config)
         assert not (tmp_path / "out/checkpoints").exists()
 
+    @pytest.mark.parametrize("split", ["TRAIN", "VAL", "TEST"])
+    def test_a_list_of_which_no_video_is_there_is_said_before_training(self, tmp_path, videos, split):
+        listing = tmp_path / "moved.csv"
+        listing.write_text("".join(f"clips/{number}.mp4 {number % 2}\n" for number in range(200)))
+        config = tiny_config(tmp_path, f"DATA.{split}_LIST", listing, videos=videos)
+        expected = r"moved.csv: none of 50 of its .* is there, such as clips/0.mp4: .* DATA.PATH_PREFIX"
+        with pytest.raises(RunError, match=expected):
+            run(config)
+        assert not (tmp_path / "out/checkpoints").exists()
+
 
 class TestTrainingIsRefused:
     """At once: the configuration asks for a model that could never be built in the time of a test."""
