@@ -161,6 +161,8 @@ def _from_name(name: str, checkpoint: str | None) -> Recogniser:
         trained_as = trained_with.model.name.partition(".")[0]
         if trained_as not in ("", name.partition(".")[0]):
             raise WeightsError(f"{checkpoint}: was trained as {trained_as}, not as {name}; take that name")
+        if not trained_as:
+            _refuse_another_shape(trained_with, name, checkpoint)
         _logger.info("views, sizes and normalisation: as %s was trained", checkpoint)
         return _from_config(trained_with, checkpoint)
     recipe_of = entry or next((known for known in ZOO.values() if known.architecture == name), None)
@@ -171,6 +173,17 @@ def _from_name(name: str, checkpoint: str | None) -> Recogniser:
     recogniser = _from_zoo(recipe_of, checkpoint, num_classes=_num_classes(found))
     # The classes of a file under a plain name may be anybody's, even if there are as many as in Kinetics.
     return recogniser if entry else replace(recogniser, class_names=found.class_names)
+
+
+def _refuse_another_shape(trained_with: Config, name: str, checkpoint: str) -> None:
+    """Refuse a checkpoint of a model that plainly is not the one that was named."""
+    found, wanted = resolve_architecture(trained_with), architecture(name.partition(".")[0])
+    if (found.depth, found.embed_dim) != (wanted.depth, wanted.embed_dim):
+        raise WeightsError(
+            f"{checkpoint}: was trained as a model of {found.depth} blocks, {found.embed_dim} wide at first, "
+            f"and {name} has {wanted.depth}, {wanted.embed_dim} wide; take the configuration it was trained "
+            "with (--cfg OUTPUT_DIR/config.yaml)"
+        )
 
 
 def _from_zoo(

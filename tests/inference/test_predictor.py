@@ -215,6 +215,11 @@ def test_our_training_checkpoints_bring_their_own_recipe(folder, tmp_path):
     assert read_checkpoint(path).metadata["cfg"] == text
     with pytest.raises(WeightsError, match="was trained as mvitv2_s_16x4, not as mvitv2_b_32x3"):
         Predictor("mvitv2_b_32x3", checkpoint=path)
+    torch.save(contents | {"cfg": text.replace("  NAME: mvitv2_s_16x4\n", "")}, path)
+    with pytest.raises(
+        WeightsError, match="was trained as a model of 1 blocks, 96 wide at first, and mvitv2_s_16"
+    ):
+        Predictor("mvitv2_s_16x4", checkpoint=path)
     torch.save(contents | {"cfg": "MODEL:\n  NAMES: x\n"}, path)
     with pytest.raises(WeightsError, match=r"the configuration in it cannot be used.*give one with --cfg"):
         Predictor("mvitv2_s_16x4", checkpoint=path)
