@@ -127,11 +127,9 @@ class Stoppable:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._video, name)
 
-    def stream(
-        self, indices: Iterable[int], *, until_end: bool = False, is_last: bool = False
-    ) -> Iterator[tuple[int, Image]]:
+    def stream(self, indices: Iterable[int], *, until_end: bool = False) -> Iterator[tuple[int, Image]]:
         """The video's frames; StoppedError when there are to be no more."""
-        for found in self._video.stream(indices, until_end=until_end, is_last=is_last):
+        for found in self._video.stream(indices, until_end=until_end):
             if self._stop.is_set():
                 raise StoppedError(self._video.name)
             yield found

@@ -1,8 +1,7 @@
 """Which packets of a trusted video are not decoded, because nothing that is asked for depends on them.
 
 Those are pictures that no other refers to; and of each group (a key packet and what follows it) all that
-comes, in the order of decoding, after the last picture that is asked for. If nothing will be asked for after
-these, decoding ends behind the last one, and the decoder gives out at once what it holds.
+comes, in the order of decoding, after the last picture that is asked for, unless more may be asked of it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,7 +24,6 @@ class Omission:
         """A decoder begins anew, at a key packet: nothing after that is missed."""
         self._single: set[int] = set()
         self._cuts: dict[int, int] = {}  # the place from which on a group is missed
-        self._ended = len(self.index)  # the place from which on everything is
 
     def expect_anything(self) -> None:
         """From now on whatever comes may be asked for."""
@@ -33,30 +31,20 @@ class Omission:
         self._until = -1  # nothing is known of this frame and later ones
         self._open_group = -1  # nor of what comes late in its group
         self._last_places: dict[int, int] = {}
-        self._end = len(self.index)
 
-    def expect(self, frames: Sequence[int], *, is_all: bool) -> None:
-        """From now on these are asked for, and no other one before the last of them, or none at all."""
+    def expect(self, frames: Sequence[int]) -> None:
+        """From now on these are asked for, and no other one before the last of them."""
         self._expected = frozenset(min(frame, len(self.index) - 1) for frame in frames)
         self._last_places = {}
         for frame in self._expected:
             group, place = self.index.group_of(frame), self.index.place_of(frame)
             self._last_places[group] = max(place, self._last_places.get(group, -1))
-        last = max(self._expected)
-        self._until = len(self.index) if is_all else last
-        self._open_group = -1 if is_all else self.index.group_of(last)
-        self._end = max(self._last_places.values()) + 1 if is_all else len(self.index)
+        self._until = max(self._expected)
+        self._open_group = self.index.group_of(self._until)
 
     def expects(self, frame: int) -> bool:
         """Whether it has been said that this frame is asked for."""
         return frame in self._expected
-
-    def is_over(self, frame: int) -> bool:
-        """Whether nothing is needed from this packet on; then none of it is decoded."""
-        if self.index.place_of(frame) < self._end:
-            return False
-        self._ended = min(self._ended, self.index.place_of(frame))
-        return True
 
     def omits(self, frame: int) -> bool:
         """Whether this packet is not needed; then it is not decoded."""
@@ -81,5 +69,5 @@ class Omission:
         """Whether a decoder that goes on does not give this frame, or not as it should be."""
         if frame in self._single:
             return True
-        place = self.index.place_of(frame)
-        return place >= self._ended or place >= self._cuts.get(self.index.group_of(frame), place + 1)
+        cut = self._cuts.get(self.index.group_of(frame))
+        return cut is not None and self.index.place_of(frame) >= cut

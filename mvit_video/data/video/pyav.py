@@ -110,9 +110,9 @@ class PyavPass(FramePass):
     def can_reach(self, index: int) -> bool:  # noqa: D102 -- as the base class says
         return not self.is_stale and (self._omission is not None or index >= self.position)
 
-    def expect(self, indices: Sequence[int], *, is_all: bool) -> None:  # noqa: D102
+    def expect(self, indices: Sequence[int]) -> None:  # noqa: D102
         if self._omission is not None:
-            self._omission.expect(indices, is_all=is_all)
+            self._omission.expect(indices)
 
     def advance_to(self, index: int) -> bool:  # noqa: D102
         if self._omission is not None:
@@ -243,12 +243,8 @@ class PyavPass(FramePass):
     def _decoded_frames(self) -> Iterator[av.VideoFrame]:
         for packet, is_last in self._packets():
             number = self._frame_number_of(packet)
-            if self._omission is not None and number is not None:
-                if self._omission.is_over(number):
-                    yield from self._stream.decode(None)
-                    return
-                if self._omission.omits(number):
-                    continue
+            if self._omission is not None and number is not None and self._omission.omits(number):
+                continue
             if is_last and packet.is_corrupt:
                 yield from self._drain(packet, "the last packet is cut off")
                 return
