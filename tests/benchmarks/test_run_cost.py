@@ -146,13 +146,14 @@ def test_every_part_runs_whole_with_a_tiny_model(setup, tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_part_that_fails_costs_itself_alone(tmp_path):
-    missing = tmp_path / "missing.mp4"
-    command = [sys.executable, str(FOLDER / "run_cost.py"), str(missing), "--quick", "--threads", "1"]
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    command = [sys.executable, str(FOLDER / "run_cost.py"), str(broken), "--quick", "--threads", "1"]
     done = subprocess.run(
         [*command, "--parts", "waiting", "averaging"], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode == 1
-    assert re.search(r"^waiting: failed: .*missing", done.stdout, re.MULTILINE)
+    assert re.search(r"^waiting: failed: .*broken", done.stdout, re.MULTILINE)
     assert re.search(r"^\| tiny \| ", done.stdout, re.MULTILINE)
 
 
