@@ -135,9 +135,5 @@ if __name__ == "__main__":
             parser.error(f"{path}: no such file")
     try:
         main(words.model, words.video)
-    except (
-        OSError,
-        ValueError,
-        IndexError,
-    ) as error:  # FFmpeg's are among them; an index: it has no pictures
+    except (OSError, ValueError, IndexError) as error:  # FFmpeg's own are among the first two
         sys.exit(f"{words.video}: not a video, or damaged: {error}")

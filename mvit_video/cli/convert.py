@@ -1,9 +1,8 @@
 """``mvit-video convert``: weights of other projects -> safetensors by our parameter names."""
 
 import argparse
-from pathlib import Path
 
-from mvit_video.cli.parsing import Parser, UsageError, add_force_flag, refuse_existing
+from mvit_video.cli.parsing import Parser, UsageError
 
 _EPILOG = """examples:
   mvit-video convert MViTv2_S_16x4_k400.pyth --model mvitv2_s_16x4.k400 --output mvitv2_s.safetensors
@@ -36,7 +35,7 @@ def add_parser(verbs: "argparse._SubParsersAction[Parser]") -> None:
         help="take the averaged weights of a checkpoint that was trained with TRAIN.EMA_DECAY, rather than\n"
         "the last ones",
     )
-    add_force_flag(parser)
+    parser.add_argument("--force", action="store_true", help="replace a file that is there already")
     parser.set_defaults(run=run)
 
 
@@ -44,14 +43,13 @@ def run(args: argparse.Namespace) -> int:
     """Load the weights into the model, so that they are known to fit, and write them."""
     if not args.output.endswith(".safetensors"):
         raise UsageError(f"--output {args.output}: expected a name that ends in .safetensors")
-    refuse_existing(args.output, force=args.force)
     from mvit_video.api import create_model
+    from mvit_video.data.lists.writing import check_output
     from mvit_video.engine.inputs import read_class_names
-    from mvit_video.inference.reports import check_folder
     from mvit_video.inference.sources import count_classes
     from mvit_video.weights import loaded_from, write_safetensors
 
-    check_folder(Path(args.output))
+    check_output(args.output, force=args.force)
     classes = count_classes(args.source)
     model = create_model(args.model, num_classes=classes, weights=args.source, averaged=args.ema)
     report = loaded_from(model)

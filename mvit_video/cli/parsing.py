@@ -3,7 +3,6 @@
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 if TYPE_CHECKING:
@@ -22,23 +21,6 @@ class VerbModule(Protocol):
 
     def add_parser(self, verbs: "argparse._SubParsersAction[Parser]") -> None:
         """Add the verb, with ``set_defaults(run=...)``: from the parsed words to an exit status."""
-
-
-def add_force_flag(group: "argparse._ActionsContainer") -> None:
-    """Add ``--force``, which `refuse_existing` goes by."""
-    group.add_argument("--force", action="store_true", help="replace a file that is there already")
-
-
-def refuse_existing(path: str | Path, *, force: bool) -> None:
-    """Refuse to write to a folder, or to replace a file that nobody said may go.
-
-    Raises:
-        UsageError: the text says what to do.
-    """
-    if Path(path).is_dir():
-        raise UsageError(f"{path}: is a folder, expected a name for the file to write")
-    if Path(path).exists() and not force:
-        raise UsageError(f"{path}: is there already; choose another name, or replace it with --force")
 
 
 class Parser(argparse.ArgumentParser):

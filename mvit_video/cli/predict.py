@@ -14,10 +14,8 @@ from mvit_video.cli.parsing import (
     Parser,
     UsageError,
     add_config_flags,
-    add_force_flag,
     print_config,
     read_config,
-    refuse_existing,
 )
 
 if TYPE_CHECKING:
@@ -109,7 +107,7 @@ def add_parser(verbs: "argparse._SubParsersAction[Parser]") -> None:
     answer.add_argument(
         "--output", metavar="FILE", help="write the answers to a file, which appears when it is complete"
     )
-    add_force_flag(answer)
+    answer.add_argument("--force", action="store_true", help="replace a file that is there already")
     parser.set_defaults(run=run)
 
 
@@ -121,8 +119,9 @@ def run(args: argparse.Namespace) -> int:
         if config is None:
             raise UsageError("--print-config shows a configuration: give --cfg")
         return print_config(config)
+    from mvit_video.data.lists.writing import check_output
     from mvit_video.engine.records.display import counting
-    from mvit_video.inference.reports import check_folder, open_report
+    from mvit_video.inference.reports import open_report
     from mvit_video.inference.videos import expand_inputs
 
     videos = expand_inputs(args.inputs)
@@ -130,8 +129,7 @@ def run(args: argparse.Namespace) -> int:
         others = f", and none of the {len(videos)} named is there" if len(videos) > 1 else ""
         raise UsageError(f"{videos[0]}: no such file{others}")
     if args.output:
-        check_folder(Path(args.output))
-        refuse_existing(args.output, force=args.force)
+        check_output(args.output, force=args.force)
     predictor = _predictor(args, config)
     with (
         counting("predicting", len(videos), live=bool(args.output)) as progress,

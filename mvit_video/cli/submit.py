@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mvit_video.cli.parsing import Parser, UsageError, read_config, refuse_existing, unshield
+from mvit_video.cli.parsing import Parser, UsageError, read_config, unshield
 
 if TYPE_CHECKING:
     from mvit_video.config import Config
@@ -163,7 +163,7 @@ def _submit_config(args: argparse.Namespace) -> int:
 
 def _submit_predict(args: argparse.Namespace) -> int:
     from mvit_video.cli import predict
-    from mvit_video.inference.reports import check_folder
+    from mvit_video.data.lists.writing import check_output
     from mvit_video.inference.videos import expand_inputs
     from mvit_video.launch.submission import Request
 
@@ -177,8 +177,7 @@ def _submit_predict(args: argparse.Namespace) -> int:
             f"--predict ... --output {words.output or '(missing)'}: expected a file that ends in .json or "
             ".csv, in that format, which parts can be joined into"
         )
-    check_folder(output)
-    refuse_existing(output, force=words.force)
+    check_output(output, force=words.force)
     videos = expand_inputs(words.inputs)
     resources = _resources(args, cpus=(words.readers or 3) + 1, gpus=0)
     if not args.dry_run:

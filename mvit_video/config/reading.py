@@ -73,15 +73,15 @@ def _base_names(base: Setting) -> list[str]:
 def _base_path(name: str, path: Path, place: Place) -> Path:
     base = path.parent / Path(name).expanduser()
     packaged = Path(name).as_posix().removesuffix(".yaml")
-    if not base.is_file() and packaged in packaged_configs():
+    if base.is_file():
+        return base
+    if packaged in packaged_configs():
         return config_folder() / f"{packaged}.yaml"
-    if not base.is_file():
-        text = (
-            f"{BASE_KEY}: no file {base}; expected a path relative to the file that names it, or a packaged "
-            "configuration such as K400/MVITv2_S_16x4"
-        )
-        raise ConfigError([Problem(place, text)])
-    return base
+    text = (
+        f"{BASE_KEY}: no file {base}; expected a path relative to the file that names it, or a packaged "
+        "configuration such as K400/MVITv2_S_16x4"
+    )
+    raise ConfigError([Problem(place, text)])
 
 
 def _parse(path: Path) -> list[Setting]:

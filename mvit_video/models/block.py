@@ -83,7 +83,7 @@ class MultiScaleBlock(nn.Module):
         """What `forward` makes of the class token, (B, 1, dim_out), where `may_leave_out_patches`.
 
         On CPUs one clip at a time: products of few rows round by how many there are, and what comes out for a
-        clip is not to depend on its neighbours. Not in training mode: there clips are drawn for all at once.
+        clip is not to depend on its neighbours. Not in training mode: it draws branches for all at once.
         """
         if not (self.training or is_captured()) and x_BNC.device.type == "cpu" and len(x_BNC) > 1:
             return torch.cat([self.class_token(x_NC[None], grid) for x_NC in x_BNC])

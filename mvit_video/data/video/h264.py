@@ -146,9 +146,7 @@ def _split(data: Bytes, starts: Integers, sizes: Integers, prefix_bytes: int) ->
     places = starts
     found: list[_Units] = []
     num_places = max(0, len(data) - prefix_bytes + 1)
-    prefixes = np.ndarray(
-        (num_places,), f">u{prefix_bytes}", data, strides=(1,)
-    )  # what any place begins with
+    prefixes = np.ndarray((num_places,), f">u{prefix_bytes}", data, strides=(1,))  # what each begins with
     while len(packets):
         if len(found) == _MOST_UNITS or np.any(places + prefix_bytes >= ends[packets]):
             raise BitstreamProblem("a packet is broken")
@@ -191,10 +189,8 @@ def _read_slices(data: Bytes, units: _Units, parameters: Parameters) -> _Slices:
 
 def _unescape_all(headers_MK: Bytes) -> None:
     """``unescape`` for many headers, in place; whole words tell at once which may have two zero bytes."""
-    first_M, second_M = np.ascontiguousarray(headers_MK.view(np.uint64).T)
-    first_M, second_M = (
-        (word_M - _ONES) & ~word_M & _HIGHS for word_M in (first_M, second_M)
-    )  # a bit for each
+    words_2M = np.ascontiguousarray(headers_MK.view(np.uint64).T)
+    first_M, second_M = (words_2M - _ONES) & ~words_2M & _HIGHS  # a bit for each zero byte
     is_pair_M = (first_M & first_M << _BYTE) | (second_M & second_M << _BYTE)
     rows = np.flatnonzero((is_pair_M != 0) | ((first_M != 0) & (second_M != 0)))
     columns = np.arange(HEADER_BYTES)
