@@ -6,7 +6,7 @@ for what is fragmented, compressed, spread over files or contradicts itself ther
 Source: ISO/IEC 14496-12 (ISO base media file format), 8.2 to 8.8.
 """
 
-from collections.abc import Iterator
+import struct
 from fractions import Fraction
 from typing import BinaryIO, NamedTuple
 
@@ -16,6 +16,7 @@ from mvit_video.data.video.packets import Integers, PacketTable
 
 _LONGEST_MOVIE_HEADER = 1 << 28  # bytes
 _FULL = 4  # bytes of version and flags at the beginning of most boxes
+_NUMBER, _HEADER = struct.Struct(">I"), struct.Struct(">I4s")  # of a box: its size and kind
 
 
 class MovieTable(NamedTuple):
@@ -33,48 +34,50 @@ def read_movie_table(file: BinaryIO, track: int) -> MovieTable | None:
     """The packets of the track with this number; None where this is not a plain movie."""
     try:
         movie = _find_movie(file)
-        if _child(movie, b"mvex") is not None:
+        if movie.find(b"mvex") is not None or movie.find(b"cmov") is not None:
             return None
-        (movie_scale,) = _numbers(_need(movie, b"mvhd"), 4 + _by_version(_need(movie, b"mvhd"), 8, 16), 1)
-        for box in _children(movie, b"trak"):
-            header = _need(box, b"tkhd")
-            if _numbers(header, 4 + _by_version(header, 8, 16), 1)[0] == track:
+        header = movie.need(b"mvhd")
+        movie_scale = _number(header, 4 + _by_version(header, 8, 16))
+        for box in movie.all(b"trak"):
+            boxes = _Boxes(box)
+            header = boxes.need(b"tkhd")
+            if _number(header, 4 + _by_version(header, 8, 16)) == track:
                 file_size = file.seek(0, 2)
-                return _read_track(box, int(movie_scale), file_size)
-    except (_Unreadable, ValueError, IndexError, OverflowError):
+                return _read_track(boxes, movie_scale, file_size)
+    except (_Unreadable, struct.error, ValueError, IndexError, OverflowError):
         return None
     return None
 
 
-def _read_track(track: memoryview, movie_scale: int, file_size: int) -> MovieTable:
-    media = _need(track, b"mdia")
-    header = _need(media, b"mdhd")
-    (scale,) = _numbers(header, 4 + _by_version(header, 8, 16), 1)
-    tables = _need(_need(media, b"minf"), b"stbl")
-    sizes = _read_sizes(_need(tables, b"stsz"), file_size)
+def _read_track(track: "_Boxes", movie_scale: int, file_size: int) -> MovieTable:
+    media = _Boxes(track.need(b"mdia"))
+    header = media.need(b"mdhd")
+    scale = _number(header, 4 + _by_version(header, 8, 16))
+    tables = _Boxes(_Boxes(media.need(b"minf")).need(b"stbl"))
+    sizes = _read_sizes(tables.need(b"stsz"), file_size)
     count = len(sizes)
-    dts = _read_decoding_times(_need(tables, b"stts"), count)
-    offsets, shift = _read_offsets(_child(tables, b"ctts"), count)
-    is_key = _read_keys(_child(tables, b"stss"), count)
+    dts = _read_decoding_times(tables.need(b"stts"), count)
+    offsets, shift = _read_offsets(tables.find(b"ctts"), count)
+    is_key = _read_keys(tables.find(b"stss"), count)
     places = _read_places(tables, sizes)
     pts = dts + offsets
     problem = None
-    if _number_of(_need(tables, b"stsd")) != 1:
+    if _number_of(tables.need(b"stsd")) != 1:
         problem = "its codec changes"
-    elif any(kind in (b"stps", b"sbgp", b"sgpd") for kind, _ in _boxes(tables)):
+    elif any(tables.all(kind) for kind in (b"stps", b"sbgp", b"sgpd")):
         problem = "its key packets are of several kinds"
     elif count and int((places + sizes).max()) > file_size:
         problem = "the file is cut off"
     else:
-        problem = _find_edit(track, pts, Fraction(int(scale), movie_scale))
-    table = PacketTable(pts, dts - shift, sizes, is_key, Fraction(1, int(scale)), problem)
+        problem = _find_edit(track, pts, Fraction(scale, movie_scale))
+    table = PacketTable(pts, dts - shift, sizes, is_key, Fraction(1, scale), problem)
     return MovieTable(table, places)
 
 
-def _find_edit(track: memoryview, pts: Integers, scale: Fraction) -> str | None:
+def _find_edit(track: "_Boxes", pts: Integers, scale: Fraction) -> str | None:
     """What an edit list changes, if anything: the usual one only says where the first picture is."""
-    edits = _child(track, b"edts")
-    entries = None if edits is None else _child(edits, b"elst")
+    edits = track.find(b"edts")
+    entries = None if edits is None else _Boxes(edits).find(b"elst")
     if entries is None or _number_of(entries) == 0:
         return None
     if _number_of(entries) > 1:
@@ -122,15 +125,15 @@ def _read_keys(box: memoryview | None, count: int) -> np.ndarray[tuple[int], np.
     return is_key
 
 
-def _read_places(tables: memoryview, sizes: Integers) -> Integers:
+def _read_places(tables: "_Boxes", sizes: Integers) -> Integers:
     """Where samples lie: those of a chunk follow each other."""
-    box = _child(tables, b"stco")
+    box = tables.find(b"stco")
     if box is not None:
         chunks = _numbers(box, _FULL + 4, _number_of(box))
     else:
-        box = _need(tables, b"co64")
+        box = tables.need(b"co64")
         chunks = np.frombuffer(box, ">i8", _number_of(box), 8).astype(np.int64)
-    box = _need(tables, b"stsc")
+    box = tables.need(b"stsc")
     runs = _numbers(box, _FULL + 4, 3 * _number_of(box)).reshape(-1, 3)
     if np.any(runs[:, 2] != 1) or len(runs) == 0 or runs[0, 0] != 1:
         raise _Unreadable
@@ -144,8 +147,8 @@ def _read_places(tables: memoryview, sizes: Integers) -> Integers:
     return places
 
 
-def _find_movie(file: BinaryIO) -> memoryview:
-    """The contents of the moov box, of a file that is not fragmented."""
+def _find_movie(file: BinaryIO) -> "_Boxes":
+    """What is in the moov box, of a file that is not fragmented."""
     file_size = file.seek(0, 2)
     place, movie = 0, None
     while place + 8 <= file_size:
@@ -165,45 +168,54 @@ def _find_movie(file: BinaryIO) -> memoryview:
             file.seek(place + body)
             movie = memoryview(file.read(size - body))
         place += size
-    if movie is None or _child(movie, b"cmov") is not None:
+    if movie is None:
         raise _Unreadable
-    return movie
+    return _Boxes(movie)
 
 
-def _boxes(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
-    place = 0
-    while place + 8 <= len(data):
-        size = int.from_bytes(data[place : place + 4], "big")
-        if size < 8 or place + size > len(data):
+class _Boxes:
+    """What a box is made of, by kind; raises _Unreadable where the sizes do not add up."""
+
+    def __init__(self, data: memoryview) -> None:
+        self._found: dict[bytes, list[memoryview]] = {}
+        place, end = 0, len(data)
+        while place + 8 <= end:
+            size, kind = _HEADER.unpack_from(data, place)
+            if size < 8 or place + size > end:
+                raise _Unreadable
+            self._found.setdefault(kind, []).append(data[place + 8 : place + size])
+            place += size
+
+    def all(self, kind: bytes) -> list[memoryview]:
+        """All boxes of a kind, in the order of the file."""
+        return self._found.get(kind, [])
+
+    def find(self, kind: bytes) -> memoryview | None:
+        """The only box of a kind, or None."""
+        found = self.all(kind)
+        if len(found) > 1:
             raise _Unreadable
-        yield bytes(data[place + 4 : place + 8]), data[place + 8 : place + size]
-        place += size
+        return found[0] if found else None
 
-
-def _children(data: memoryview, kind: bytes) -> list[memoryview]:
-    return [body for found, body in _boxes(data) if found == kind]
-
-
-def _child(data: memoryview, kind: bytes) -> memoryview | None:
-    found = _children(data, kind)
-    if len(found) > 1:
-        raise _Unreadable
-    return found[0] if found else None
-
-
-def _need(data: memoryview, kind: bytes) -> memoryview:
-    found = _child(data, kind)
-    if found is None:
-        raise _Unreadable
-    return found
+    def need(self, kind: bytes) -> memoryview:
+        """The only box of a kind."""
+        found = self.find(kind)
+        if found is None:
+            raise _Unreadable
+        return found
 
 
 def _by_version(box: memoryview, short: int, long: int) -> int:
     return long if box[0] == 1 else short
 
 
+def _number(box: memoryview, place: int) -> int:
+    number: int = _NUMBER.unpack_from(box, place)[0]
+    return number
+
+
 def _number_of(box: memoryview) -> int:
-    return int(_numbers(box, _FULL, 1)[0])
+    return _number(box, _FULL)
 
 
 def _numbers(box: memoryview, place: int, count: int) -> Integers:

@@ -8,6 +8,10 @@ from collections.abc import Iterable, Sequence
 
 from mvit_video.data.video.seek_index import SeekIndex
 
+# A picture comes out when later ones drive it out, or the file is at its end: so close to that, in frames,
+# it is gone to without decoding any later one.
+_NEAR_END = 16
+
 
 class Omission:
     """Decides packet by packet, in the order of decoding, and knows what a decoder has missed for it.
@@ -32,8 +36,8 @@ class Omission:
         self._open_group = -1  # nor of what comes late in its group
         self._last_places: dict[int, int] = {}
 
-    def expect(self, frames: Sequence[int]) -> None:
-        """From now on these are asked for, and no other one before the last of them."""
+    def expect(self, frames: Sequence[int], *, no_more: bool = False) -> None:
+        """From now on these are asked for, none between them, and ``no_more``: none after them either."""
         self._expected = frozenset(min(frame, len(self.index) - 1) for frame in frames)
         self._last_places = {}
         for frame in self._expected:
@@ -41,6 +45,8 @@ class Omission:
             self._last_places[group] = max(place, self._last_places.get(group, -1))
         self._until = max(self._expected)
         self._open_group = self.index.group_of(self._until)
+        if no_more and self._until + _NEAR_END >= len(self.index):
+            self._until, self._open_group = len(self.index), -1
 
     def expects(self, frame: int) -> bool:
         """Whether it has been said that this frame is asked for."""

@@ -110,9 +110,9 @@ class PyavPass(FramePass):
     def can_reach(self, index: int) -> bool:  # noqa: D102 -- as the base class says
         return not self.is_stale and (self._omission is not None or index >= self.position)
 
-    def expect(self, indices: Sequence[int]) -> None:  # noqa: D102
+    def expect(self, indices: Sequence[int], *, no_more: bool) -> None:  # noqa: D102
         if self._omission is not None:
-            self._omission.expect(indices)
+            self._omission.expect(indices, no_more=no_more)
 
     def advance_to(self, index: int) -> bool:  # noqa: D102
         if self._omission is not None:
@@ -219,10 +219,11 @@ class PyavPass(FramePass):
         for frame in self._decoded_frames():
             if frame.is_corrupt:
                 raise DamageFound("the decoder marks the frame as corrupt")
-            size = size or (frame.width, frame.height)
-            if (frame.width, frame.height) != size:
+            found = frame.width, frame.height
+            size = size or found
+            if found != size:
                 raise DamageFound(
-                    f"the picture size changes from {size[0]}x{size[1]} to {frame.width}x{frame.height}; "
+                    f"the picture size changes from {size[0]}x{size[1]} to {found[0]}x{found[1]}; "
                     "re-encode it to one size"
                 )
             held.append(frame)

@@ -68,8 +68,11 @@ class FramePass(ABC):
         """Whether ``advance_to(index)`` is possible; passes only move forward unless they say otherwise."""
         return index >= self.position
 
-    def expect(self, indices: Sequence[int]) -> None:  # noqa: B027 -- not every pass can use it
-        """Says which indices will be asked for next: sorted, and none between them that is not among them."""
+    def expect(self, indices: Sequence[int], *, no_more: bool) -> None:  # noqa: B027 -- not all can use it
+        """Says which indices will be asked for next: sorted, and none between them that is not among them.
+
+        ``no_more``: Nor is any asked for after them, as far as is known.
+        """
 
     @abstractmethod
     def advance_to(self, index: int) -> bool:
@@ -182,7 +185,8 @@ class VideoReader(ABC):
         Args:
             indices: Non-decreasing; a repeated index yields the same array again.
             until_end: Do not raise at the first index beyond the end: yield the last frame (once more, if
-                need be) under its own index, and stop.
+                need be) under its own index, and stop. The video is then taken to be done with: frames
+                asked for afterwards are found, but perhaps on a longer way.
 
         Raises:
             VideoError: An index beyond the end, or damage on the way there that is refused.
@@ -240,13 +244,13 @@ class VideoReader(ABC):
         shown, is_sound = -1, True
         trusted = self.is_trusted
         try:
-            for index, following in _looking_ahead(map(operator.index, indices)):
+            for index, following, no_more in _looking_ahead(map(operator.index, indices)):
                 self._check_order(index, shown)
                 if trusted and not self.is_trusted:
                     raise IndexContradicted(self.name)  # another stream found out
                 run = run or self._start_pass(index)
                 if following:
-                    run.expect(following)
+                    run.expect(following, no_more=until_end and no_more)
                 if index != shown and not self._advance(run, index):
                     if not until_end:
                         raise self._beyond_the_end(index)
@@ -335,13 +339,16 @@ class VideoReader(ABC):
             raise VideoError(f"{self.name}: the video is closed; open it again")
 
 
-def _looking_ahead(indices: Iterator[int]) -> Iterator[tuple[int, list[int]]]:
-    """Each index; with every so many first of them, it and the next ones, as far as they ascend."""
+def _looking_ahead(indices: Iterator[int]) -> Iterator[tuple[int, list[int], bool]]:
+    """Each index; with every so many first of them, it and the next ones, as far as they ascend.
+
+    And whether those are the last.
+    """
     while group := list(itertools.islice(indices, _LOOK_AHEAD)):
         ascending = all(one <= other for one, other in itertools.pairwise(group))
-        yield group[0], group if ascending else []
+        yield group[0], group if ascending else [], len(group) < _LOOK_AHEAD
         for index in group[1:]:
-            yield index, []
+            yield index, [], False
 
 
 def oriented(image: NDArray[Any], matrix: tuple[int, int, int, int]) -> NDArray[Any]:

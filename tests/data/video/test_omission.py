@@ -60,7 +60,8 @@ def test_frames_are_the_same_whatever_was_asked_before(files, monkeypatch, name,
             indices = sorted(chance.choices(range(first, last), k=chance.randint(1, 12)))
             if chance.random() < 0.2:
                 indices.append(indices[0])  # does not ascend, so that nothing is foreseen
-            for index, image in islice(video.stream(indices), chance.randint(1, len(set(indices)))):
+            stream = video.stream(indices, until_end=chance.random() < 0.5)
+            for index, image in islice(stream, chance.randint(1, len(set(indices)))):
                 assert np.array_equal(image, expected[index]), (indices, index)
         assert video.is_trusted
         slow, fast = video.stream([1, 20, 33]), video.stream([0, 2, 4, 40])
@@ -128,6 +129,29 @@ def test_nothing_is_decoded_twice_for_frames_that_follow(files, decoded, monkeyp
         assert [index for index, _ in islice(stream, 24)] == list(range(24))
         group = [0, 3, 1, 2, 6, 4, 5, 9, 7, 8, 11, 10]
         assert decoded[:24] == [*group, *(12 + frame for frame in group)]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    {
+        (40, 46): [36, 39, 42, 40, 45, 47, 46],  # not 48, the next group, which would drive 46 out
+        (36,): [36],
+        (49,): [48, 49],
+        (24,): [24, 27],  # the end is too far away to be gone to: 27 drives it out
+    }.items(),
+)
+def test_near_the_end_nothing_is_decoded_after_the_last_frame(files, decoded, wanted, expected):
+    """Of a stream after which no more is asked for; what is asked for all the same is found."""
+    path, frames = files["single.mp4"]
+    with open_reader(path) as video:
+        video.frames([0])
+        decoded.clear()
+        for index, image in video.stream(wanted, until_end=True):
+            assert np.array_equal(image, frames[index])
+        assert decoded == expected
+        for index in range(wanted[-1], COUNT):
+            assert np.array_equal(video.frames([index])[0], frames[index])
+        assert video.is_trusted
 
 
 def test_all_keys_means_one_packet_for_each_frame(files, decoded):
