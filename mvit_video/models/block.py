@@ -4,6 +4,7 @@ Letters: B clips, N tokens with the class token, C width.
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,7 @@ from mvit_video.models.architecture import THW, Architecture, BlockSpec
 from mvit_video.models.attention import NORM_EPS, MultiScaleAttention
 from mvit_video.models.capturing import is_captured
 from mvit_video.models.feed_forward import Mlp, add_mlp_branch, mlp_branch, runs_in_pieces
-from mvit_video.models.linear import Linear, is_watched
+from mvit_video.models.linear import Linear, is_plain, is_watched
 from mvit_video.models.pooling import pool_tokens
 
 
@@ -99,26 +100,38 @@ class MultiScaleBlock(nn.Module):
         normed = self.norm1(x_BNC)
         skip = self.proj(normed) if self.proj is not None and self.widens_in_attention else x_BNC
         if self.pool_skip is not None:
-            pooled, _ = pool_tokens(skip, grid, self.pool_skip, self.has_class_token)
-            # On CPUs autocast pools in float32, which norms whose weights are in bfloat16 would refuse.
-            skip = pooled if pooled.dtype == skip.dtype else pooled.to(self.norm2.weight.dtype)
+            skip = self._pool_skip(skip, grid)
         z_BNC, grid = self.attn(normed, grid)
         return skip + self.drop_path(z_BNC), grid
 
+    def _pool_skip(self, skip_BNC: Tensor, grid: THW) -> Tensor:
+        """Max-pooling of the residual path; on CPUs the path is float32 from there on under autocast.
+
+        Autocast itself would make a float32 copy of what is pooled there, and keep it for the gradient. The
+        largest of some numbers is the same in any dtype.
+        """
+        assert self.pool_skip is not None
+        would_copy = skip_BNC.device.type == "cpu" and torch.is_autocast_enabled("cpu") and not is_captured()
+        with torch.autocast("cpu", enabled=False) if would_copy else nullcontext():
+            pooled_BNC, _ = pool_tokens(skip_BNC, grid, self.pool_skip, self.has_class_token)
+        if would_copy or pooled_BNC.dtype != skip_BNC.dtype:
+            # Norms whose weights are in bfloat16 refuse float32.
+            pooled_BNC = pooled_BNC.to(torch.promote_types(skip_BNC.dtype, self.norm2.weight.dtype))
+        return pooled_BNC
+
     def _feed_forward(self, x_BNC: Tensor) -> Tensor:
-        """The second half: the MLP. At inference it writes to `x_BNC`, a sum that nobody else has."""
-        skip, keep_hidden = x_BNC, not self.checkpoint_activations
-        if self.proj is None or self.widens_in_attention:
-            if not (self.training or torch.is_grad_enabled()):
-                return add_mlp_branch(x_BNC, self.norm2, self.mlp)
-            branch = mlp_branch(x_BNC, self.norm2, self.mlp, keep_hidden=keep_hidden)
-        else:
+        """The second half: the MLP. At inference it writes to a sum or a projection that nobody else has."""
+        projection = None if self.widens_in_attention else self.proj
+        if not runs_in_pieces(x_BNC, self.norm2, self.mlp):
             normed = self.norm2(x_BNC)
-            skip = self.proj(normed)
-            if runs_in_pieces(x_BNC, self.norm2, self.mlp):  # which norm each once more
-                branch = mlp_branch(x_BNC, self.norm2, self.mlp, keep_hidden=keep_hidden)
-            else:
-                branch = self.mlp(normed)
+            skip = x_BNC if projection is None else projection(normed)
+            plain_BNC: Tensor = skip + self.drop_path(self.mlp(normed))
+            return plain_BNC
+        skip = x_BNC if projection is None else projection(self.norm2(x_BNC))
+        is_ours = projection is None or is_plain(projection, Linear)
+        if is_ours and not (self.training or torch.is_grad_enabled()):
+            return add_mlp_branch(skip, x_BNC, self.norm2, self.mlp)
+        branch = mlp_branch(x_BNC, self.norm2, self.mlp, keep_hidden=not self.checkpoint_activations)
         out_BNC: Tensor = skip + self.drop_path(branch)
         return out_BNC
 

@@ -30,7 +30,7 @@ from mvit_video.models.processor import computing_dtype
 
 DEVICES = {"cpu"}  # that take the gradients written here; on others torch's own, until measured
 ONES = (1, 1, 1)
-WIDE_ELEMENTS = 1 << 23  # float32 stand-ins for bfloat16 at a time, unless one head has more
+WIDE_ELEMENTS = 1 << 22  # float32 stand-ins for bfloat16 at a time, unless one head has more
 
 
 def depthwise_conv3d(x_BCTHW: Tensor, weight: Tensor, stride: THW) -> Tensor:
@@ -106,12 +106,15 @@ def _convolve(x_BCTHW: Tensor, weight: Tensor, stride: THW, padding: THW) -> Ten
 
 def _convolve_wide(clip_1CTHW: Tensor, weight: Tensor, stride: THW, padding: THW) -> Tensor:
     """The convolution of one clip in float32, rounded at the end."""
-    head_dim = weight.shape[0]
-    heads = max(1, WIDE_ELEMENTS // (head_dim * prod(clip_1CTHW.shape[2:])))
-    pieces = torch.split(clip_1CTHW, heads * head_dim, dim=1)
+    pieces = torch.split(clip_1CTHW, _narrow_channels(clip_1CTHW[0], weight.shape[0]), dim=1)
     weight = weight.float()
     wide = (_convolve(piece.float(), weight, stride, padding) for piece in pieces)
     return _joined([piece.to(clip_1CTHW.dtype) for piece in wide], dim=1)
+
+
+def _narrow_channels(x_CTHW: Tensor, head_dim: int) -> int:
+    """Those of as many heads as are widened at a time."""
+    return head_dim * max(1, WIDE_ELEMENTS // (head_dim * prod(x_CTHW.shape[1:])))
 
 
 def _joined(pieces: list[Tensor], dim: int) -> Tensor:
@@ -131,27 +134,35 @@ def _input_gradient(grad_BCTHW: Tensor, weight: Tensor, size: torch.Size, stride
 
 
 def _weight_gradient(grad_BCTHW: Tensor, x_BCTHW: Tensor, weight: Tensor, stride: THW) -> Tensor:
-    """For each frame of the kernel, summed over the clips and the heads."""
-    head_dim, _, kt, kh, kw = weight.shape
-    channels, padding = x_BCTHW.shape[1], _padding(weight)
+    """Summed over the clips and the heads; what has to be widened for it, some heads at a time."""
+    head_dim, channels = weight.shape[0], x_BCTHW.shape[1]
     dtype = torch.float64 if weight.dtype == torch.float64 else torch.float32
-    total = weight.new_zeros((channels, 1, kt, kh, kw), dtype=dtype)
+    total = weight.new_zeros((channels, *weight.shape[1:]), dtype=dtype)
+    size = channels if dtype == x_BCTHW.dtype else _narrow_channels(x_BCTHW[0], head_dim)
     for x_CTHW, grad_CTHW in zip(x_BCTHW, grad_BCTHW, strict=True):
-        x_TCHW, grad_TCHW = x_CTHW.to(dtype).transpose(0, 1), grad_CTHW.to(dtype).transpose(0, 1)
-        for k in range(kt):
-            frames = range(k - padding[0], k - padding[0] + len(grad_TCHW) * stride[0], stride[0])
-            there = [o for o, frame in enumerate(frames) if 0 <= frame < len(x_TCHW)]
-            if not there:
-                continue
-            total[:, :, k] += conv2d_weight(  # type: ignore[no-untyped-call]
-                x_TCHW[frames[there[0]] : frames[there[-1]] + 1 : stride[0]],
-                (channels, 1, kh, kw),
-                grad_TCHW[there[0] : there[-1] + 1],
-                stride=stride[1:],
-                padding=padding[1:],
-                groups=channels,
-            )
+        pieces = zip(*(torch.split(tensor, size) for tensor in (x_CTHW, grad_CTHW, total)), strict=True)
+        for x, grad, sums in pieces:
+            _add_weight_gradient(sums, grad.to(dtype).transpose(0, 1), x.to(dtype).transpose(0, 1), stride)
     return torch.unflatten(total, 0, (-1, head_dim)).sum(0).to(weight.dtype)
+
+
+def _add_weight_gradient(total_C1KHW: Tensor, grad_TCHW: Tensor, x_TCHW: Tensor, stride: THW) -> None:
+    """That of one clip, for each frame of the kernel."""
+    channels, _, kt, kh, kw = total_C1KHW.shape
+    padding = _padding(total_C1KHW)
+    for k in range(kt):
+        frames = range(k - padding[0], k - padding[0] + len(grad_TCHW) * stride[0], stride[0])
+        there = [o for o, frame in enumerate(frames) if 0 <= frame < len(x_TCHW)]
+        if not there:
+            continue
+        total_C1KHW[:, :, k] += conv2d_weight(  # type: ignore[no-untyped-call]
+            x_TCHW[frames[there[0]] : frames[there[-1]] + 1 : stride[0]],
+            (channels, 1, kh, kw),
+            grad_TCHW[there[0] : there[-1] + 1],
+            stride=stride[1:],
+            padding=padding[1:],
+            groups=channels,
+        )
 
 
 def _padding(weight: Tensor) -> THW:

@@ -68,21 +68,22 @@ def mlp_branch(x_BNC: Tensor, norm: nn.LayerNorm, mlp: Mlp, *, keep_hidden: bool
     return out_BNC
 
 
-def add_mlp_branch(x_BNC: Tensor, norm: nn.LayerNorm, mlp: Mlp) -> Tensor:
-    """Give x + MLP(LN(x)), written to x where it is computed in pieces; for inference.
+def add_mlp_branch(skip_BNO: Tensor, x_BNC: Tensor, norm: nn.LayerNorm, mlp: Mlp) -> Tensor:
+    """Give skip + MLP(LN(x)), written to `skip_BNO` if it is contiguous; for inference.
 
     Args:
-        x_BNC: (B, N, C) tokens that nobody else needs.
+        skip_BNO: (B, N, dim_out) tokens that nobody else needs; may be `x_BNC` itself.
+        x_BNC: (B, N, C) tokens, for which `runs_in_pieces`.
         norm: Of width C.
-        mlp: From width C to width C.
+        mlp: From width C.
 
     Returns:
-        (B, N, C).
+        (B, N, dim_out).
     """
-    if not (runs_in_pieces(x_BNC, norm, mlp) and x_BNC.is_contiguous()):
-        return x_BNC + mlp_branch(x_BNC, norm, mlp)
-    _forward(x_BNC, norm.eps, _parameters(norm, mlp), x_BNC, add=True)
-    return x_BNC
+    if not skip_BNO.is_contiguous():
+        return skip_BNO + mlp_branch(x_BNC, norm, mlp)
+    _forward(x_BNC, norm.eps, _parameters(norm, mlp), skip_BNO, add=True)
+    return skip_BNO
 
 
 def runs_in_pieces(x_BNC: Tensor, norm: nn.LayerNorm, mlp: Mlp) -> bool:
@@ -177,6 +178,7 @@ def _forward(
             else:
                 active = F.gelu(torch.addmm(p.bias1, normed, p.weight1.t(), out=hidden_LH[piece]))
             _write(active, p, out_LO[piece], tokens, add=add)
+            del active  # before the next piece takes as much
 
 
 def _write(active_LH: Tensor, p: _Parameters, out_LO: Tensor, tokens: int, *, add: bool) -> None:

@@ -72,17 +72,21 @@ def test_gradcheck(keep_hidden):
     assert torch.autograd.gradcheck(feed_forward._Branch.apply, inputs, fast_mode=True)
 
 
-def test_inference_gives_the_same_and_may_write_to_its_input(pieces):
-    norm, mlp = layers()
+@pytest.mark.parametrize("dim_out", [8, 12])
+def test_inference_gives_the_same_and_writes_to_the_skip(pieces, dim_out):
+    """Of the input's width: the input itself."""
+    norm, mlp = layers(dim_out=dim_out)
     x = torch.randn(2, 20, 8)
-    wanted = x + plain(x, norm, mlp)[0]
+    skip = x if dim_out == 8 else torch.randn(2, 20, dim_out)
+    wanted = skip + plain(x, norm, mlp)[0]
     with torch.no_grad():
-        torch.testing.assert_close(x + mlp_branch(x, norm, mlp), wanted)
-        scattered = x.transpose(0, 1).contiguous().transpose(0, 1)
-        torch.testing.assert_close(add_mlp_branch(scattered, norm, mlp), wanted)
-        torch.testing.assert_close(scattered, x)
-        given = x.clone()
-        assert add_mlp_branch(given, norm, mlp) is given
+        torch.testing.assert_close(skip + mlp_branch(x, norm, mlp), wanted)
+        scattered = skip.transpose(0, 1).contiguous().transpose(0, 1)
+        torch.testing.assert_close(add_mlp_branch(scattered, x, norm, mlp), wanted)
+        torch.testing.assert_close(scattered, skip)
+        given = skip.clone()
+        source = given if dim_out == 8 else x
+        assert add_mlp_branch(given, source, norm, mlp) is given
     torch.testing.assert_close(given, wanted)
     assert len(pieces) == 3 * NUMBER_OF_PIECES
 
