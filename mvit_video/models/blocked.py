@@ -11,7 +11,7 @@ On CPUs the scores' exponentials need no maximum taken off first as long as they
 of the rows tell: where one is very large or small, the block is done again by torch's softmax, which takes it
 off. They are powers of two, of scores made for that, as torch's exp takes up to three times as long as its
 exp2. In bfloat16 it is torch's softmax at once. There scores and weights are rounded, as between any two
-operators, all sums are float32's, and keys are centred: see `_centred`.
+operators, all sums are float32's, and keys are centred: see `_scaled`.
 
 Letters: B clips, A attention heads, N queries, M keys, D head dim, S columns of relative terms, W = D + S,
 R queries of one block.
@@ -241,25 +241,25 @@ def _heads(
     _, num_keys, heads, head_dim = k_BMAD.shape
     keys = _aligned(columns_BNAS, heads * num_keys, head_dim + columns_BNAS.shape[3])
     keys_AMW = torch.unflatten(keys, 0, (heads, num_keys))
-    keys_AMW[..., head_dim:] = _centred(indicators_MS, keys.dtype) * unit
+    keys_AMW[..., head_dim:] = _scaled(indicators_MS, unit, keys.dtype)
     for b, (k_MAD, v_MAD) in enumerate(zip(k_BMAD, v_BMAD, strict=True)):
-        keys_AMW[..., :head_dim] = (_centred(k_MAD, keys.dtype) * (_scale(q_BNAD) * unit)).transpose(0, 1)
+        keys_AMW[..., :head_dim] = _scaled(k_MAD, _scale(q_BNAD) * unit, keys.dtype).transpose(0, 1)
         values_AMD = v_MAD.transpose(0, 1).to(columns_BNAS.dtype)
         for a in range(heads):
             yield b, a, _Head(q_BNAD[b, :, a], columns_BNAS[b, :, a], keys_AMW[a], values_AMD[a], add_from)
 
 
-def _centred(x: Tensor, dtype: torch.dtype) -> Tensor:
-    """Keys, or what they take of relative terms, less their mean over all keys, to be rounded to `dtype`.
+def _scaled(x: Tensor, factor: float, dtype: torch.dtype) -> Tensor:
+    """Keys, or what they take of relative terms, times a factor, to be rounded to `dtype`.
 
-    What all scores of a query have in common makes no difference to its weights, but in few digits to how
-    exact they are. Gradients stay as they are, as those of a query's scores sum to zero. In many digits it
-    is left in.
+    In few digits they come less their mean over all keys: what all scores of a query have in common makes no
+    difference to its weights, but to how exact they are. Gradients stay as they are, as those of a query's
+    scores sum to zero.
     """
     if dtype not in (torch.bfloat16, torch.float16):
-        return x.to(dtype)
-    wide = x.float()
-    return wide - wide.mean(0)
+        return x.to(dtype) * factor
+    wide = x.to(torch.float32, copy=True)
+    return wide.sub_(wide.mean(0)).mul_(factor)
 
 
 def _scale(q_BNAD: Tensor) -> float:

@@ -30,7 +30,8 @@ from mvit_video.models.processor import computing_dtype
 
 DEVICES = {"cpu"}  # that take the gradients written here; on others torch's own, until measured
 ONES = (1, 1, 1)
-WIDE_ELEMENTS = 1 << 22  # float32 stand-ins for bfloat16 at a time, unless one head has more
+WIDE_ELEMENTS = 1 << 23  # float32 stand-ins for bfloat16 at a time, unless one head has more
+SUMMED_ELEMENTS = 1 << 21  # the same for the weight's gradient, whose pieces need not be joined
 
 
 def depthwise_conv3d(x_BCTHW: Tensor, weight: Tensor, stride: THW) -> Tensor:
@@ -106,15 +107,16 @@ def _convolve(x_BCTHW: Tensor, weight: Tensor, stride: THW, padding: THW) -> Ten
 
 def _convolve_wide(clip_1CTHW: Tensor, weight: Tensor, stride: THW, padding: THW) -> Tensor:
     """The convolution of one clip in float32, rounded at the end."""
-    pieces = torch.split(clip_1CTHW, _narrow_channels(clip_1CTHW[0], weight.shape[0]), dim=1)
+    size = _channels_at_a_time(clip_1CTHW[0], weight.shape[0], WIDE_ELEMENTS)
+    pieces = torch.split(clip_1CTHW, size, dim=1)
     weight = weight.float()
     wide = (_convolve(piece.float(), weight, stride, padding) for piece in pieces)
     return _joined([piece.to(clip_1CTHW.dtype) for piece in wide], dim=1)
 
 
-def _narrow_channels(x_CTHW: Tensor, head_dim: int) -> int:
-    """Those of as many heads as are widened at a time."""
-    return head_dim * max(1, WIDE_ELEMENTS // (head_dim * prod(x_CTHW.shape[1:])))
+def _channels_at_a_time(x_CTHW: Tensor, head_dim: int, elements: int) -> int:
+    """Those of as many heads as have so many elements, and of one at least."""
+    return head_dim * max(1, elements // (head_dim * prod(x_CTHW.shape[1:])))
 
 
 def _joined(pieces: list[Tensor], dim: int) -> Tensor:
@@ -138,7 +140,8 @@ def _weight_gradient(grad_BCTHW: Tensor, x_BCTHW: Tensor, weight: Tensor, stride
     head_dim, channels = weight.shape[0], x_BCTHW.shape[1]
     dtype = torch.float64 if weight.dtype == torch.float64 else torch.float32
     total = weight.new_zeros((channels, *weight.shape[1:]), dtype=dtype)
-    size = channels if dtype == x_BCTHW.dtype else _narrow_channels(x_BCTHW[0], head_dim)
+    is_wide = dtype == x_BCTHW.dtype
+    size = channels if is_wide else _channels_at_a_time(x_BCTHW[0], head_dim, SUMMED_ELEMENTS)
     for x_CTHW, grad_CTHW in zip(x_BCTHW, grad_BCTHW, strict=True):
         pieces = zip(*(torch.split(tensor, size) for tensor in (x_CTHW, grad_CTHW, total)), strict=True)
         for x, grad, sums in pieces:
