@@ -1,11 +1,12 @@
 """Softmax attention a block of queries at a time, forward and backward, with gradients written by hand.
 
-A block is as large as the cache likes: its scores are computed, exponentiated, used and overwritten while
-they are there. Against the fused kernel of CPUs that spares padding, the joining of queries and relative
-terms in memory and copies into its layout; nothing is kept for the backward pass but what came in. In time
-the two were level in whole models (MViTv2-S in float32, one thread). What grows with the clip is the keys of
-one clip, laid out for all heads (and its values, where float32 stands in for another dtype), and in the
-backward pass the sums of one head; all else is bounded by the block. The width of the heads has no limit.
+A block is as large as the cache likes, unless that would be too few queries for fast products: its scores
+are computed, exponentiated, used and overwritten while they are there. Against the fused kernel of CPUs that
+spares padding, the joining of queries and relative terms in memory and copies into its layout; nothing is
+kept for the backward pass but what came in. In time the two were level in whole models (MViTv2-S in float32,
+one thread). What grows with the clip is the keys of one clip, laid out for all heads (and its values, where
+float32 stands in for another dtype), in the backward pass the sums of one head, and blocks of the fewest
+queries; all else is bounded. The width of the heads has no limit.
 
 On CPUs the scores' exponentials need no maximum taken off first as long as they stay in range, and the sums
 of the rows tell: where one is very large or small, the block is done again by torch's softmax, which takes it
@@ -27,6 +28,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 CACHE_BYTES = 1 << 20  # of scores in a block, for each thread of a CPU
+LEAST_QUERIES = 272  # in a block all the same: with fewer rows products may take twice as long
+QUERY_STEP = 16  # and those of whole steps are a little faster
 KEYS = 400  # whose scores MKL computes in one go: with many more, products may take twice as long
 ROW_BYTES = 64  # a cache line
 DEVICE_ELEMENTS = 1 << 24  # scores in a block elsewhere
@@ -109,8 +112,9 @@ class _Workspace:
         cache = CACHE_BYTES * torch.get_num_threads() // columns_BNAS.element_size()
         elements = cache if on_cpu else DEVICE_ELEMENTS
         num_queries, head_dim = q_BNAD.shape[1], q_BNAD.shape[3]
-        size = max(1, min(num_queries, elements // num_keys))
-        size = -(-num_queries // -(-num_queries // size))  # as many blocks, of equal size
+        size = min(num_queries, max(LEAST_QUERIES, elements // num_keys))
+        size = -(-num_queries // -(-num_queries // size))  # as many blocks, of nearly equal size
+        size = min(num_queries, -(-size // QUERY_STEP) * QUERY_STEP)
         self.blocks = [slice(i, min(i + size, num_queries)) for i in range(0, num_queries, size)]
         width = head_dim + columns_BNAS.shape[3]
         self.queries_RW = _aligned(columns_BNAS, size, width)

@@ -67,6 +67,13 @@ def with_gradients(way, inputs, add_queries, weight=1.0):
     return [out, *torch.autograd.grad((out * weights).sum(), wanted)]
 
 
+def make_blocks_small(monkeypatch, cache_bytes):
+    """Blocks of so many bytes of scores, however few queries that is."""
+    for name, value in {"CACHE_BYTES": cache_bytes, "LEAST_QUERIES": 1, "QUERY_STEP": 1}.items():
+        monkeypatch.setattr(blocked, name, value)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+
+
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("add_queries", [False, True])
 @pytest.mark.parametrize("class_token", [0, 1])
@@ -74,9 +81,8 @@ def with_gradients(way, inputs, add_queries, weight=1.0):
 @pytest.mark.parametrize("head_dim", [8, 13])
 def test_every_way_equals_written_out_attention(monkeypatch, way, add_queries, class_token, axes, head_dim):
     """In float64, where nothing but a mistake can differ; gradients of everything that goes in, too."""
-    monkeypatch.setattr(blocked, "CACHE_BYTES", 8 * 25 * (12 + class_token))  # blocks of 25 queries at most
+    make_blocks_small(monkeypatch, 8 * 25 * (12 + class_token))  # blocks of 25 queries at most
     monkeypatch.setattr(blocked, "KEYS", 5)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     inputs = tokens(head_dim, class_token, axes)
     ours, reference = (
         with_gradients(f, inputs, add_queries) for f in (WAYS[way], attend.reference_attention)
@@ -211,9 +217,19 @@ def test_heads_too_wide_for_fused_kernels_go_by_blocks_on_gpus():
     assert attend._prefers_blocks(gpu, wide)
 
 
+@pytest.mark.parametrize(
+    ("queries", "sizes"),
+    [(200, [200]), (300, [160, 140]), (1000, [256, 256, 256, 232]), (8193, [272] * 30 + [33])],
+)
+def test_blocks_have_enough_queries_for_products(queries, sizes):
+    """However many keys there are."""
+    q = torch.empty(1, queries, 1, 8)
+    space = blocked._Workspace(q, q.new_empty(1, queries, 1, 0), 1 << 16)
+    assert [part.stop - part.start for part in space.blocks] == sizes
+
+
 def test_blocks_hold_a_bounded_part_of_the_matrix(monkeypatch):
-    monkeypatch.setattr(blocked, "CACHE_BYTES", 8 * 13 * 25)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    make_blocks_small(monkeypatch, 8 * 13 * 25)
     q, k, _, _, _ = tokens(8, 1, "")
     space = blocked._Workspace(q, q.new_empty(2, 61, 3, 0), k.shape[1], backward=True)
     assert [part.stop - part.start for part in space.blocks] == [21, 21, 19]
@@ -276,8 +292,7 @@ def test_bfloat16_pooling_has_the_exact_gradients(frames):
 def test_blocks_in_bfloat16(monkeypatch, class_token, instructions, limit):
     """Small blocks, so that sums over them count."""
     monkeypatch.setattr(processor, "has_fast_bfloat16", lambda: instructions is not None)
-    monkeypatch.setattr(blocked, "CACHE_BYTES", 4 * 13 * 5)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    make_blocks_small(monkeypatch, 4 * 13 * 5)
     inputs = tokens(13, class_token, "thw")
     *halves, tables, layout = inputs
     halves = [x.detach().bfloat16().requires_grad_() for x in halves]
@@ -297,8 +312,7 @@ def test_blocks_in_bfloat16(monkeypatch, class_token, instructions, limit):
 def test_blocks_in_bfloat16_where_keys_and_gradients_have_much_in_common(monkeypatch, shift):
     """Many small blocks, whose sums would lose digits in bfloat16, as scores would with what keys share."""
     monkeypatch.setattr(processor, "has_fast_bfloat16", lambda: True)
-    monkeypatch.setattr(blocked, "CACHE_BYTES", 2 * 50 * 10)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    make_blocks_small(monkeypatch, 2 * 50 * 10)
     torch.manual_seed(0)
     common = shift * torch.randn(16)
     q, k, v = (
