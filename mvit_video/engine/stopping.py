@@ -5,6 +5,7 @@ in a collective operation that it would never join. So the handlers here set a f
 trains or tests looks at it between two steps or two videos.
 """
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -24,12 +25,15 @@ class _Noted:
     interrupts: int = 0  # Ctrl-C
     holding: bool = False  # a second Ctrl-C waits
     active: bool = False
+    answer: str | None = None  # to the first Ctrl-C
 
     def note(self, number: int, frame: FrameType | None = None) -> None:
         """The handler."""
         self.first = self.first or number
         if number == signal.SIGINT:
             self.interrupts += 1
+            if self.interrupts == 1 and self.answer:
+                os.write(2, f"\n{self.answer}\n".encode())  # logging may be in the midst of a line
             self.interrupt_if_insisted()
 
     def interrupt_if_insisted(self) -> None:
@@ -46,8 +50,11 @@ def signal_seen() -> int | None:
 
 
 @contextmanager
-def signals_noted() -> Iterator[None]:
+def signals_noted(until: str | None = None) -> Iterator[None]:
     """The first SIGINT and all others of ``SIGNALS`` only set a flag; a second SIGINT interrupts at once.
+
+    ``until`` is what is finished before the flag is looked at ("this step"); with it, the first SIGINT is
+    answered on standard error, as that may take a while.
 
     Handlers that somebody else installed are out of force meanwhile and in force again afterwards. Outside
     the main thread, where Python allows none, and inside another such context nothing changes. SIGINT and
@@ -62,13 +69,14 @@ def signals_noted() -> Iterator[None]:
         if number not in _MAY_BE_IGNORED or signal.getsignal(number) is not signal.SIG_IGN
     ]
     _noted.first, _noted.interrupts, _noted.active = None, 0, True
+    _noted.answer = f"stopping after {until}; Ctrl-C once more stops at once" if until else None
     before = {number: signal.signal(number, _noted.note) for number in numbers}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler or signal.SIG_DFL)  # None: one that was not installed from Python
-        _noted.first, _noted.active = None, False
+        _noted.first, _noted.active, _noted.answer = None, False, None
 
 
 @contextmanager

@@ -63,6 +63,19 @@ def test_a_second_ctrl_c_interrupts_at_once():
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_the_first_ctrl_c_is_answered_once(capfd):
+    with signals_noted("this step"), signals_noted("something inside it"):
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert capfd.readouterr().err == ""
+        os.kill(os.getpid(), signal.SIGINT)
+        assert capfd.readouterr().err == "\nstopping after this step; Ctrl-C once more stops at once\n"
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    with signals_noted():
+        os.kill(os.getpid(), signal.SIGINT)
+    assert capfd.readouterr().err == ""
+
+
 def test_a_second_ctrl_c_waits_for_a_file():
     whole = []
 

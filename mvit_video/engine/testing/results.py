@@ -66,6 +66,14 @@ class TestResult:
         """(path, what) of each video of which only the part before some damage was looked at; it counts."""
         return tuple((row.path, row.damage) for row in self.rows if row.damage is not None)
 
+    @property
+    def unreadable_lines(self) -> tuple[str, ...]:
+        """What to tell of each video that could not be read."""
+        return tuple(
+            f"not read, and not counted: {reason if path in reason else f'{path}: {reason}'}"
+            for path, reason in self.unreadable
+        )
+
     def __str__(self) -> str:
         if self.top1 is not None and self.top5 is not None:
             accuracy = f"top-1 {self.top1:.2f} %, top-5 {self.top5:.2f} %"

@@ -119,7 +119,8 @@ def _test(config: Config, inputs: TestInputs | None, group: Group) -> TestResult
         views_per_batch=resolve_test_batch(config),
         method=config.data.ensemble_method,
     )
-    with signals_noted(), counting("testing", len(dataset), live=group.is_main) as progress:
+    until = "this batch" if group.is_main else None
+    with signals_noted(until), counting("testing", len(dataset), live=group.is_main) as progress:
         result = evaluate(
             scorer,
             dataset,
@@ -139,8 +140,8 @@ test.__test__ = False  # type: ignore[attr-defined]  # pytest: not a test
 
 def _say(config: Config, inputs: TestInputs, result: TestResult) -> None:
     """Tell the numbers, and what stands between them and a published figure."""
-    for path, reason in result.unreadable:
-        _logger.warning("not read, and not counted: %s", reason if path in reason else f"{path}: {reason}")
+    for line in result.unreadable_lines:
+        _logger.warning("%s", line)
     for path, damage in result.damaged:
         _logger.warning("damaged, and counted by its good part: %s: %s", path, damage)
     _logger.info("%s; results in %s", result, inputs.results_path)

@@ -13,6 +13,7 @@ from mvit_video.engine.training.preparation import TrainInputs
 from mvit_video.engine.training.state import TrainState
 
 _logger = logging.getLogger("mvit_video.engine")
+_MOST_NAMED = 5  # unreadable videos, each time
 
 
 def validate(inputs: TrainInputs, state: TrainState, log: RunLog) -> None:
@@ -25,6 +26,8 @@ def validate(inputs: TrainInputs, state: TrainState, log: RunLog) -> None:
     result = _score(inputs, state, "evaluating")
     numbers: dict[str, Any] = {"top1": result.top1, "top5": result.top5}
     _logger.info("epoch %d, one centre view of each val video: %s", state.epoch, result)
+    if inputs.group.is_main:
+        _tell_unreadable(result)
     if state.average is not None:
         with state.average.in_model():
             averaged = _score(inputs, state, "evaluating averaged weights")
@@ -39,6 +42,13 @@ def validate(inputs: TrainInputs, state: TrainState, log: RunLog) -> None:
         num_unreadable=len(result.unreadable),
         num_damaged=len(result.damaged),
     )
+
+
+def _tell_unreadable(result: TestResult) -> None:
+    for line in result.unreadable_lines[:_MOST_NAMED]:
+        _logger.warning("%s", line)
+    if (more := len(result.unreadable) - _MOST_NAMED) > 0:
+        _logger.warning("and %d more val videos; `mvit-video data check` names all", more)
 
 
 def _score(inputs: TrainInputs, state: TrainState, description: str) -> TestResult:

@@ -54,6 +54,28 @@ def test_an_epoch_says_which_and_why(tmp_path, videos, caplog, num_workers):
     assert [json.loads(line) for line in lines] == list(result.rows)
 
 
+def test_an_evaluation_names_the_first_that_it_could_not_read(tmp_path, videos, caplog):
+    listing = tmp_path / "val.csv"
+    for number in range(7):
+        (tmp_path / f"{number}.mp4").write_bytes(b"nothing")
+    listing.write_text("".join(f"{tmp_path}/{number}.mp4 0\n" for number in range(7)))
+    words = (
+        "TRAIN.BATCH_SIZE",
+        10,
+        "SOLVER.MAX_EPOCH",
+        1,
+        "DATA.SAMPLING_RATE",
+        15,
+        "DATA.VAL_LIST",
+        listing,
+    )
+    with caplog.at_level(logging.WARNING):
+        train(tiny_config(tmp_path, *words, videos=videos))
+    told = [text for text in caplog.messages if text.startswith("not read, and not counted: ")]
+    assert [f"{tmp_path}/{number}.mp4" in text for number, text in enumerate(told)] == [True] * 5
+    assert "and 2 more val videos; `mvit-video data check` names all" in caplog.messages
+
+
 def test_damage_can_be_refused(tmp_path, videos):
     words = (
         "TRAIN.BATCH_SIZE",
