@@ -165,9 +165,10 @@ def _class_names(args: argparse.Namespace) -> tuple[str, ...] | None:
 
 
 def _name(args: argparse.Namespace, config: "Config | None") -> str:
-    """What a configuration calls its model, or else the name of its file."""
+    """What a configuration calls its model, or else the name of its file; of a run's own, its folder."""
     assert config is not None
-    return config.model.name.partition(".")[0] or Path(args.cfg[-1]).stem
+    file = Path(args.cfg[-1]).resolve()
+    return config.model.name.partition(".")[0] or (file.parent.name if file.stem == "config" else file.stem)
 
 
 def _check(args: argparse.Namespace) -> None:

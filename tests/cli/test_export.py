@@ -1,5 +1,6 @@
 """``mvit-video export``: errors before any work, then a file that answers without this package."""
 
+import argparse
 import json
 import os
 import subprocess
@@ -12,6 +13,8 @@ import torch
 from kit import colours
 
 from mvit_video.cli import main
+from mvit_video.cli.export import _name
+from mvit_video.config import load_config
 from mvit_video.inference import Predictor
 
 pytestmark = pytest.mark.timeout(1200)  # tracing takes long on a busy machine
@@ -80,6 +83,19 @@ def test_a_missing_extra_is_said_with_the_line_that_gets_it(refuse, monkeypatch)
     err = refuse("--model", "mvitv2_s_16x4", "--weights", "none", "--output", "a.onnx")
     assert "pip install 'mvit_video[export]'" in err
     assert "onnxscript, which is not installed" in err
+
+
+@pytest.mark.parametrize(
+    ("file", "model", "name"),
+    [
+        ("colours.yaml", "", "colours"),
+        ("run_7/config.yaml", "", "run_7"),
+        ("run_7/config.yaml", "mvitv2_s_16x4.k400", "mvitv2_s_16x4"),
+    ],
+)
+def test_what_a_model_of_a_configuration_is_called(file, model, name):
+    config = load_config([], ["MODEL.NAME", model] if model else [])
+    assert _name(argparse.Namespace(cfg=["other.yaml", file]), config) == name
 
 
 @pytest.fixture(scope="module")
