@@ -165,10 +165,11 @@ def _class_names(args: argparse.Namespace) -> tuple[str, ...] | None:
 
 
 def _name(args: argparse.Namespace, config: "Config | None") -> str:
-    """What a configuration calls its model, or else the name of its file; of a run's own, its folder."""
+    """What a configuration calls its model, or else the name of its file; of a config.yaml, its folder."""
     assert config is not None
-    file = Path(args.cfg[-1]).resolve()
-    return config.model.name.partition(".")[0] or (file.parent.name if file.stem == "config" else file.stem)
+    file = Path(args.cfg[-1]).absolute()
+    by_file = (file.parent.name if file.stem == "config" else "") or file.stem
+    return config.model.name.partition(".")[0] or by_file
 
 
 def _check(args: argparse.Namespace) -> None:

@@ -1,15 +1,15 @@
 """Signals that ask a run to leave: noted when they come, acted upon where nothing is half done.
 
 A handler that saves by itself can catch one process of several inside the optimiser's step, and the others
-in a collective operation that it would never join. So the handlers here set a flag and nothing else; whoever
-trains or tests looks at it between two steps or two videos.
+in a collective operation that it would never join. So the handlers here set a flag, and say so at most;
+whoever trains or tests looks at it between two steps or two videos.
 """
 
 import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 
@@ -33,7 +33,8 @@ class _Noted:
         if number == signal.SIGINT:
             self.interrupts += 1
             if self.interrupts == 1 and self.answer:
-                os.write(2, f"\n{self.answer}\n".encode())  # logging may be in the midst of a line
+                with suppress(OSError):  # the reader of a pipe may have been interrupted, too
+                    os.write(2, f"\n{self.answer}\n".encode())  # logging may be in the midst of a line
             self.interrupt_if_insisted()
 
     def interrupt_if_insisted(self) -> None:

@@ -127,9 +127,11 @@ class Stoppable:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._video, name)
 
-    def stream(self, indices: Iterable[int], *, until_end: bool = False) -> Iterator[tuple[int, Image]]:
+    def stream(
+        self, indices: Iterable[int], *, until_end: bool = False, no_more: bool = False
+    ) -> Iterator[tuple[int, Image]]:
         """The video's frames; StoppedError when there are to be no more."""
-        for found in self._video.stream(indices, until_end=until_end):
+        for found in self._video.stream(indices, until_end=until_end, no_more=no_more):
             if self._stop.is_set():
                 raise StoppedError(self._video.name)
             yield found

@@ -90,6 +90,7 @@ def test_a_missing_extra_is_said_with_the_line_that_gets_it(refuse, monkeypatch)
     [
         ("colours.yaml", "", "colours"),
         ("run_7/config.yaml", "", "run_7"),
+        ("/config.yaml", "", "config"),
         ("run_7/config.yaml", "mvitv2_s_16x4.k400", "mvitv2_s_16x4"),
     ],
 )

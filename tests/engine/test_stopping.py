@@ -76,6 +76,21 @@ def test_the_first_ctrl_c_is_answered_once(capfd):
     assert capfd.readouterr().err == ""
 
 
+def test_a_ctrl_c_that_cannot_be_answered_is_noted_all_the_same():
+    """As of ``train 2>&1 | tee log``, where it goes to tee as well."""
+    kept, (reader, writer) = os.dup(2), os.pipe()
+    os.close(reader)
+    try:
+        os.dup2(writer, 2)
+        with signals_noted("this step"):
+            os.kill(os.getpid(), signal.SIGINT)
+            assert signal_seen() == signal.SIGINT
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(writer)
+
+
 def test_a_second_ctrl_c_waits_for_a_file():
     whole = []
 

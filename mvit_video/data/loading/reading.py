@@ -124,7 +124,7 @@ def _read_frames(
     for _ in range(_PLACES):
         indices = sampling.train_indices(draw, assumed, video.fps).tolist()
         try:
-            frames = dict(video.stream(dict.fromkeys(indices), until_end=True))
+            frames = dict(video.stream(dict.fromkeys(indices), until_end=True, no_more=True))
         except IndexContradicted:
             frames = {}
         if indices[-1] in frames:

@@ -232,7 +232,7 @@ def _decode_clips(
     num_views = len(indices) * plan.spatial_crops
     views_VTSSC = _array((num_views, plan.num_frames, size, size, 3), room)
     crops = _Crops(video, plan)
-    frames = video.stream(sorted(slots), until_end=True)
+    frames = video.stream(sorted(slots), until_end=True, no_more=True)
     together = max(1, min(_MOST_IMAGES, _MOST_BYTES // (3 * video.height * video.width)))
     for group, crops_of_group in crops.of_all(frames, together):
         for number, windows in enumerate(crops_of_group):

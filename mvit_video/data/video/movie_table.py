@@ -44,7 +44,7 @@ def read_movie_table(file: BinaryIO, track: int) -> MovieTable | None:
             if _number(header, 4 + _by_version(header, 8, 16)) == track:
                 file_size = file.seek(0, 2)
                 return _read_track(boxes, movie_scale, file_size)
-    except (_Unreadable, struct.error, ValueError, IndexError, OverflowError):
+    except (_Unreadable, struct.error, ValueError, IndexError, ArithmeticError):
         return None
     return None
 

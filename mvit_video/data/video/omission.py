@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 
 from mvit_video.data.video.seek_index import SeekIndex
 
-# A picture comes out when later ones drive it out, or the file is at its end: so close to that, in frames,
-# it is gone to without decoding any later one.
+# A picture comes out when later ones drive it out, or the file is at its end. So close to that, in frames,
+# the rest is read and not decoded; further away reading it would cost more than decoding those few.
 _NEAR_END = 16
 
 
@@ -32,7 +32,7 @@ class Omission:
     def expect_anything(self) -> None:
         """From now on whatever comes may be asked for."""
         self._expected: frozenset[int] = frozenset()
-        self._until = -1  # nothing is known of this frame and later ones
+        self._until = -1  # nothing is known of this frame and later ones; of all, at the number of frames
         self._open_group = -1  # nor of what comes late in its group
         self._last_places: dict[int, int] = {}
 

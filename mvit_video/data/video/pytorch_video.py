@@ -90,9 +90,11 @@ class Video(PytorchVideo):  # type: ignore[misc, unused-ignore]
         """The frames at ``indices`` (any order, repeats allowed): see ``VideoReader.frames``."""
         return self.reader.frames(indices)
 
-    def stream(self, indices: Iterable[int], *, until_end: bool = False) -> Iterator[tuple[int, Image]]:
+    def stream(
+        self, indices: Iterable[int], *, until_end: bool = False, no_more: bool = False
+    ) -> Iterator[tuple[int, Image]]:
         """Yields (index, image), going forward: see ``VideoReader.stream``."""
-        return self.reader.stream(indices, until_end=until_end)
+        return self.reader.stream(indices, until_end=until_end, no_more=no_more)
 
     def get_clip(
         self, start_sec: float | Fraction, end_sec: float | Fraction

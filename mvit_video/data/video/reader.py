@@ -54,7 +54,7 @@ class VideoFrames(Protocol):
     def damage(self) -> Damage | None: ...  # noqa: D102
     def frames(self, indices: Iterable[int]) -> Image: ...  # noqa: D102
     def stream(  # noqa: D102
-        self, indices: Iterable[int], *, until_end: bool = False
+        self, indices: Iterable[int], *, until_end: bool = False, no_more: bool = False
     ) -> Iterator[tuple[int, Image]]: ...
 
 
@@ -179,14 +179,17 @@ class VideoReader(ABC):
                 continue  # once: the index is not trusted any more
             return frames_NHWC
 
-    def stream(self, indices: Iterable[int], *, until_end: bool = False) -> Iterator[tuple[int, Image]]:
+    def stream(
+        self, indices: Iterable[int], *, until_end: bool = False, no_more: bool = False
+    ) -> Iterator[tuple[int, Image]]:
         """Yields (index, uint8 (H, W, 3) RGB) going forward, holding one frame at a time.
 
         Args:
             indices: Non-decreasing; a repeated index yields the same array again.
             until_end: Do not raise at the first index beyond the end: yield the last frame (once more, if
-                need be) under its own index, and stop. The video is then taken to be done with: frames
-                asked for afterwards are found, but perhaps on a longer way.
+                need be) under its own index, and stop.
+            no_more: Nothing will be asked for after these. Close to the end of the file less is decoded then;
+                what is asked for all the same is found on a longer way.
 
         Raises:
             VideoError: An index beyond the end, or damage on the way there that is refused.
@@ -195,7 +198,7 @@ class VideoReader(ABC):
         """
         shown = -1
         image: Image | None = None
-        for index, run in self._positions(indices, until_end=until_end):
+        for index, run in self._positions(indices, until_end=until_end, no_more=no_more):
             if index != shown or image is None:
                 shown, image = index, run.image()
             yield index, image
@@ -238,19 +241,21 @@ class VideoReader(ABC):
     def _open_pass(self) -> FramePass:
         """A new pass, before the first frame."""
 
-    def _positions(self, indices: Iterable[int], *, until_end: bool) -> Iterator[tuple[int, FramePass]]:
+    def _positions(
+        self, indices: Iterable[int], *, until_end: bool, no_more: bool = False
+    ) -> Iterator[tuple[int, FramePass]]:
         """A pass standing at one index after the other; each of several streams has a pass of its own."""
         run: FramePass | None = None
         shown, is_sound = -1, True
         trusted = self.is_trusted
         try:
-            for index, following, no_more in _looking_ahead(map(operator.index, indices)):
+            for index, following in _looking_ahead(map(operator.index, indices)):
                 self._check_order(index, shown)
                 if trusted and not self.is_trusted:
                     raise IndexContradicted(self.name)  # another stream found out
                 run = run or self._start_pass(index)
-                if following:
-                    run.expect(following, no_more=until_end and no_more)
+                if following:  # fewer than asked for: all that is left
+                    run.expect(following, no_more=no_more and len(following) < _LOOK_AHEAD)
                 if index != shown and not self._advance(run, index):
                     if not until_end:
                         raise self._beyond_the_end(index)
@@ -339,16 +344,13 @@ class VideoReader(ABC):
             raise VideoError(f"{self.name}: the video is closed; open it again")
 
 
-def _looking_ahead(indices: Iterator[int]) -> Iterator[tuple[int, list[int], bool]]:
-    """Each index; with every so many first of them, it and the next ones, as far as they ascend.
-
-    And whether those are the last.
-    """
+def _looking_ahead(indices: Iterator[int]) -> Iterator[tuple[int, list[int]]]:
+    """Each index; with every so many first of them, it and the next ones, as far as they ascend."""
     while group := list(itertools.islice(indices, _LOOK_AHEAD)):
         ascending = all(one <= other for one, other in itertools.pairwise(group))
-        yield group[0], group if ascending else [], len(group) < _LOOK_AHEAD
+        yield group[0], group if ascending else []
         for index in group[1:]:
-            yield index, [], False
+            yield index, []
 
 
 def oriented(image: NDArray[Any], matrix: tuple[int, int, int, int]) -> NDArray[Any]:

@@ -64,7 +64,7 @@ def train_frozen(config: Config, names: Sequence[str]) -> HeadResult:
     check_count(names, architecture.num_classes, "the list of classes")
     videos = read_split(config, "train", architecture.num_classes, names)
     val_videos = read_split(config, "val", architecture.num_classes, names) if config.data.val_list else None
-    with signals_noted("the videos at hand"):
+    with signals_noted("what is in hand"):
         seed_everything(config.rng_seed)
         model = MViT(architecture)
         source, inflation = start_weights(config)

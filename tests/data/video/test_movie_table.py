@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from kit.videos import add_video_stream, write_video
 
+from mvit_video.data import open_reader
 from mvit_video.data.video.movie_table import read_movie_table
 
 SETTINGS = {
@@ -106,3 +107,20 @@ def test_edit_lists_that_leave_frames_out_are_seen(tmp_path):
         changed = bytearray(data)
         changed[place + 4 * field : place + 4 * field + 4] = value.to_bytes(4, "big")
         assert "edit list" in read_movie_table(io.BytesIO(bytes(changed)), 1).packets.problem
+
+
+@pytest.mark.parametrize("box", [b"mvhd", b"mdhd"])
+def test_a_time_scale_of_0_is_no_plain_movie(tmp_path, box):
+    data = bytearray(write_video(tmp_path / "v.mp4", 10).read_bytes())
+    place = data.index(box) + 4 + 12  # version and flags, two times
+    data[place : place + 4] = bytes(4)
+    assert read_movie_table(io.BytesIO(data), 1) is None
+
+
+def test_frames_where_the_movie_has_no_time_scale(tmp_path):
+    """FFmpeg does without."""
+    data = bytearray(write_video(tmp_path / "v.mp4", 10).read_bytes())
+    place = data.index(b"mvhd") + 4 + 12
+    data[place : place + 4] = bytes(4)
+    with open_reader(bytes(data)) as video:
+        assert len(video.frames(range(10))) == video.num_frames == 10

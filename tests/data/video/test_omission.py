@@ -6,9 +6,10 @@ from itertools import islice
 import av
 import numpy as np
 import pytest
+import torch
 from kit.videos import moving_frame, write_video
 
-from mvit_video.data import Decoding, open_reader
+from mvit_video.data import Decoding, open_reader, open_video
 from mvit_video.data.video import reader
 from mvit_video.data.video.omission import Omission
 
@@ -60,7 +61,8 @@ def test_frames_are_the_same_whatever_was_asked_before(files, monkeypatch, name,
             indices = sorted(chance.choices(range(first, last), k=chance.randint(1, 12)))
             if chance.random() < 0.2:
                 indices.append(indices[0])  # does not ascend, so that nothing is foreseen
-            stream = video.stream(indices, until_end=chance.random() < 0.5)
+            ending = {"until_end": chance.random() < 0.5, "no_more": chance.random() < 0.5}
+            stream = video.stream(indices, **ending)
             for index, image in islice(stream, chance.randint(1, len(set(indices)))):
                 assert np.array_equal(image, expected[index]), (indices, index)
         assert video.is_trusted
@@ -118,6 +120,19 @@ def test_calls_that_follow_each_other_decode_nothing_twice(files, decoded, name,
     assert len(decoded) == len(set(decoded))
 
 
+@pytest.mark.parametrize("name", ["single.mp4", "long.mp4"])
+def test_clips_in_seconds_that_follow_each_other_decode_nothing_twice(files, decoded, name):
+    """As PyTorchVideo's samplers take them, to the end."""
+    path, expected = files[name]
+    with open_video(path) as video:
+        video.get_clip(49 / video.fps, 50 / video.fps)
+        decoded.clear()
+        clips = [video.get_clip(first / video.fps, (first + 5) / video.fps) for first in range(0, COUNT, 5)]
+    found = torch.cat([clip["video"] for clip in clips], dim=1).permute(1, 2, 3, 0)
+    assert np.array_equal(found.numpy(), expected)
+    assert len(decoded) == len(set(decoded))
+
+
 @pytest.mark.parametrize("look_ahead", [1, 4, 5, 256])
 def test_nothing_is_decoded_twice_for_frames_that_follow(files, decoded, monkeypatch, look_ahead):
     """A stream that may go on is not cut short."""
@@ -146,7 +161,7 @@ def test_near_the_end_nothing_is_decoded_after_the_last_frame(files, decoded, wa
     with open_reader(path) as video:
         video.frames([0])
         decoded.clear()
-        for index, image in video.stream(wanted, until_end=True):
+        for index, image in video.stream(wanted, no_more=True):
             assert np.array_equal(image, frames[index])
         assert decoded == expected
         for index in range(wanted[-1], COUNT):
