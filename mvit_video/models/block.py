@@ -108,7 +108,7 @@ class MultiScaleBlock(nn.Module):
         """Max-pooling of the residual path; on CPUs the path is float32 from there on under autocast.
 
         Autocast itself would make a float32 copy of what is pooled there, and keep it for the gradient. The
-        largest of some numbers is the same in any dtype.
+        largest of some numbers is the same in any dtype; only gradients that meet are added up in it.
         """
         assert self.pool_skip is not None
         would_copy = skip_BNC.device.type == "cpu" and torch.is_autocast_enabled("cpu") and not is_captured()

@@ -55,9 +55,8 @@ def test_a_base_may_be_a_packaged_configuration(tmp_path, name):
     assert (config.rng_seed, config.mvit.depth) == (7, 16)
     (tmp_path / "K400").mkdir()
     (tmp_path / "K400/MVITv2_S_16x4.yaml").write_text("RNG_SEED: 8\nLOG_PERIOD: 3\n")
-    assert load_config([path]).log_period == (
-        3 if name.endswith(".yaml") else 10
-    )  # a file of one's own comes first
+    is_ones_own = name.endswith(".yaml")  # which comes first
+    assert load_config([path]).log_period == (3 if is_ones_own else 10)
 
 
 def test_a_base_that_is_no_path(tmp_path):

@@ -36,7 +36,7 @@ class Omission:
         self._open_group = -1  # nor of what comes late in its group
         self._last_places: dict[int, int] = {}
 
-    def expect(self, frames: Sequence[int], *, no_more: bool = False) -> None:
+    def expect(self, frames: Sequence[int], *, no_more: bool) -> None:
         """From now on these are asked for, none between them, and ``no_more``: none after them either."""
         self._expected = frozenset(min(frame, len(self.index) - 1) for frame in frames)
         self._last_places = {}

@@ -119,7 +119,7 @@ def _test(config: Config, inputs: TestInputs | None, group: Group) -> TestResult
         views_per_batch=resolve_test_batch(config),
         method=config.data.ensemble_method,
     )
-    until = "this batch" if group.is_main else None
+    until = "this video" if group.is_main else None
     with signals_noted(until), counting("testing", len(dataset), live=group.is_main) as progress:
         result = evaluate(
             scorer,

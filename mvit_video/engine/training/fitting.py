@@ -71,7 +71,7 @@ def fit(inputs: TrainInputs) -> TrainResult:
         Stopped: a signal asked for it; everything up to the last whole step is saved.
     """
     config = inputs.config
-    with signals_noted("this step or batch" if inputs.group.is_main else None), closing(inputs.loader):
+    with signals_noted("this step or video" if inputs.group.is_main else None), closing(inputs.loader):
         found = find_resumable(config, inputs.group)
         seed_everything(config.rng_seed)
         state = fresh_state(inputs, fresh=found is None)

@@ -15,6 +15,8 @@ from mvit_video.engine import RunError, run, train
 from mvit_video.engine.checkpoints.files import checkpoint_path
 from mvit_video.engine.training.video_troubles import VideoTroubles
 
+ONE_EPOCH = ("TRAIN.BATCH_SIZE", 10, "SOLVER.MAX_EPOCH", 1, "DATA.SAMPLING_RATE", 15)
+
 # The engine's own log says it; the warning is for those who read frames themselves.
 pytestmark = pytest.mark.filterwarnings("ignore::mvit_video.data.video.errors.DamagedVideoWarning")
 
@@ -59,39 +61,17 @@ def test_an_evaluation_names_the_first_that_it_could_not_read(tmp_path, videos, 
     for number in range(7):
         (tmp_path / f"{number}.mp4").write_bytes(b"nothing")
     listing.write_text("".join(f"{tmp_path}/{number}.mp4 0\n" for number in range(7)))
-    words = (
-        "TRAIN.BATCH_SIZE",
-        10,
-        "SOLVER.MAX_EPOCH",
-        1,
-        "DATA.SAMPLING_RATE",
-        15,
-        "DATA.VAL_LIST",
-        listing,
-    )
     with caplog.at_level(logging.WARNING):
-        train(tiny_config(tmp_path, *words, videos=videos))
+        train(tiny_config(tmp_path, *ONE_EPOCH, "DATA.VAL_LIST", listing, videos=videos))
     told = [text for text in caplog.messages if text.startswith("not read, and not counted: ")]
     assert [f"{tmp_path}/{number}.mp4" in text for number, text in enumerate(told)] == [True] * 5
     assert "and 2 more val videos; `mvit-video data check` names all" in caplog.messages
 
 
 def test_damage_can_be_refused(tmp_path, videos):
-    words = (
-        "TRAIN.BATCH_SIZE",
-        10,
-        "SOLVER.MAX_EPOCH",
-        1,
-        "DATA.SAMPLING_RATE",
-        15,
-        "DATA.ON_DAMAGE",
-        "refuse",
-    )
-    (row,) = (
-        row
-        for row in train(tiny_config(tmp_path, *words, "DATA.BAD_VIDEOS_LIMIT", 0.2, videos=videos)).rows
-        if row["kind"] == "videos"
-    )
+    words = (*ONE_EPOCH, "DATA.ON_DAMAGE", "refuse", "DATA.BAD_VIDEOS_LIMIT", 0.2)
+    result = train(tiny_config(tmp_path, *words, videos=videos))
+    (row,) = (row for row in result.rows if row["kind"] == "videos")
     assert (row["bad"], row["damaged"]) == (2, 0)
 
 
